@@ -1,0 +1,116 @@
+//! `run.json`: what made an output, beside the output.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::args::Common;
+use crate::data::DataError;
+
+/// Collects what `run.json` holds, from the start of a run to its end.
+#[derive(Debug)]
+pub struct Record {
+    program: String,
+    started: Instant,
+    started_unix_s: u64,
+    inputs: Map<String, Value>,
+    common: Common,
+}
+
+impl Record {
+    /// Starts the clock.
+    pub fn begin(program: &str, common: &Common) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Self {
+            program: program.to_owned(),
+            started: Instant::now(),
+            started_unix_s: now,
+            inputs: Map::new(),
+            common: common.clone(),
+        }
+    }
+
+    /// Adds the digest of an input file, or of all files in an input folder.
+    pub fn input(&mut self, name: &str, path: &Path) -> Result<(), DataError> {
+        let (sha256, files) = digest(path)?;
+        self.inputs.insert(name.to_owned(), json!({ "path": path, "sha256": sha256, "files": files }));
+        Ok(())
+    }
+
+    /// Returns the record as JSON.
+    pub fn to_json(&self, config: &impl Serialize, device: &str, result: &Value) -> Value {
+        json!({
+            "program": self.program,
+            "version": env!("CARGO_PKG_VERSION"),
+            "command_line": std::env::args().collect::<Vec<_>>(),
+            "config": config,
+            "seed": self.common.seed,
+            "threads": self.common.thread_count(),
+            "device": device,
+            "inputs": self.inputs,
+            "started_unix_s": self.started_unix_s,
+            "wall_s": self.started.elapsed().as_secs_f64(),
+            "peak_memory_mib": peak_memory_mib(),
+            "result": result,
+        })
+    }
+
+    /// Writes `run.json` into `folder`, whole or not at all.
+    pub fn write(&self, folder: &Path, config: &impl Serialize, device: &str, result: &Value) -> Result<(), DataError> {
+        let text = format!("{:#}\n", self.to_json(config, device, result));
+        crate::data::output::write_file(&folder.join("run.json"), text.as_bytes())
+    }
+}
+
+/// Returns the largest resident size of this process so far, in MiB; 0 where the system does not tell.
+pub fn peak_memory_mib() -> u64 {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|s| {
+            let line = s.lines().find(|l| l.starts_with("VmHWM:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .map_or(0, |kib| kib / 1024)
+}
+
+/// Returns the SHA-256 over names and contents below `path`, and the number of files.
+pub fn digest(path: &Path) -> Result<(String, usize), DataError> {
+    let io = |path: &Path, source| DataError::Io { path: path.to_owned(), source };
+    let mut files: Vec<PathBuf> = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(at) = folders.pop() {
+        if !at.is_dir() {
+            files.push(at);
+            continue;
+        }
+        for entry in fs::read_dir(&at).map_err(|e| io(&at, e))? {
+            let entry = entry.map_err(|e| io(&at, e))?.path();
+            // A plate's own record holds a clock time; two equal plates must have one digest.
+            if entry.file_name().is_some_and(|n| n != "run.json") {
+                folders.push(entry);
+            }
+        }
+    }
+    files.sort();
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0_u8; 1 << 20];
+    for file in &files {
+        if path.is_dir() {
+            hash.update(file.strip_prefix(path).unwrap_or(file).as_os_str().as_encoded_bytes());
+        }
+        let mut reader = fs::File::open(file).map_err(|e| io(file, e))?;
+        loop {
+            let n = reader.read(&mut buffer).map_err(|e| io(file, e))?;
+            if n == 0 {
+                break;
+            }
+            hash.update(&buffer[..n]);
+        }
+    }
+    Ok((hash.finalize().iter().map(|b| format!("{b:02x}")).collect(), files.len()))
+}

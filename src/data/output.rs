@@ -1,0 +1,112 @@
+//! Outputs that appear whole: written beside their final name, renamed when complete.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::DataError;
+
+/// A folder in the making. Dropped before [`PendingFolder::finish`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct PendingFolder {
+    target: PathBuf,
+    partial: PathBuf,
+    overwrite: bool,
+    finished: bool,
+}
+
+impl PendingFolder {
+    /// Makes a temporary sibling of `target`.
+    ///
+    /// # Errors
+    /// [`DataError::OutputExists`] where `target` is there and `overwrite` is false, or what the system says.
+    pub fn create(target: &Path, overwrite: bool) -> Result<Self, DataError> {
+        refuse_existing(target, overwrite)?;
+        let partial = sibling(target, "partial");
+        fs::create_dir_all(&partial).map_err(|source| DataError::Io { path: partial.clone(), source })?;
+        Ok(Self { target: target.to_owned(), partial, overwrite, finished: false })
+    }
+
+    /// Returns the folder to write into.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Gives the folder its final name, replacing an old one only now.
+    pub fn finish(mut self) -> Result<(), DataError> {
+        refuse_existing(&self.target, self.overwrite)?;
+        let io = |path: &Path, source| DataError::Io { path: path.to_owned(), source };
+        let old = sibling(&self.target, "old");
+        let replaces = self.target.exists();
+        if replaces {
+            fs::rename(&self.target, &old).map_err(|e| io(&self.target, e))?;
+        }
+        fs::rename(&self.partial, &self.target).map_err(|e| io(&self.target, e))?;
+        self.finished = true;
+        if replaces {
+            let removed = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
+            removed.map_err(|e| io(&old, e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PendingFolder {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Nothing better can be done here; the name says that it is partial.
+            let _ = fs::remove_dir_all(&self.partial);
+        }
+    }
+}
+
+/// Returns an error where `target` exists and must not be replaced.
+pub fn refuse_existing(target: &Path, overwrite: bool) -> Result<(), DataError> {
+    if target.exists() && !overwrite {
+        return Err(DataError::OutputExists { path: target.to_owned() });
+    }
+    Ok(())
+}
+
+/// Writes a file through a temporary sibling, so that a reader sees the old content or the new one.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let partial = sibling(path, "partial");
+    let written = fs::File::create(&partial).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    });
+    written.map_err(|source| {
+        let _ = fs::remove_file(&partial);
+        DataError::Io { path: path.to_owned(), source }
+    })
+}
+
+fn sibling(target: &Path, what: &str) -> PathBuf {
+    let name = target.file_name().map_or_else(|| "output".into(), |n| n.to_string_lossy().into_owned());
+    target.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_folder_leaves_nothing_and_an_existing_one_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out");
+        drop(PendingFolder::create(&target, false).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        let pending = PendingFolder::create(&target, false).unwrap();
+        fs::write(pending.path().join("a"), "new").unwrap();
+        pending.finish().unwrap();
+        assert!(matches!(PendingFolder::create(&target, false), Err(DataError::OutputExists { .. })));
+
+        drop(PendingFolder::create(&target, true).unwrap());
+        assert_eq!(fs::read_to_string(target.join("a")).unwrap(), "new");
+        PendingFolder::create(&target, true).unwrap().finish().unwrap();
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,1 @@
+//! losses (being written).
