@@ -29,8 +29,10 @@ pub type Level = Vec<Array3<f64>>;
 /// # Shapes
 /// `images`: `[N, C, H, W]`.
 pub fn levels(images: &Array4<f64>, count: usize) -> Vec<Level> {
-    let per_image: Vec<Vec<Array3<f64>>> =
-        (0..images.dim().0).into_par_iter().map(|n| image_levels(images.index_axis(Axis(0), n), count)).collect();
+    let per_image: Vec<Vec<Array3<f64>>> = (0..images.dim().0)
+        .into_par_iter()
+        .map(|n| image_levels(images.index_axis(Axis(0), n), count))
+        .collect();
     (0..count).map(|level| per_image.iter().map(|image| image[level].clone()).collect()).collect()
 }
 
@@ -99,10 +101,9 @@ pub fn standardise(patches: &mut Array2<f64>) {
 pub fn sorted_projections(patches: &Array2<f64>, directions: &Array2<f64>) -> Array2<f64> {
     // Rows of the result lie in memory one after the other, so each is sorted in place.
     let mut projected = directions.t().dot(&patches.t()).as_standard_layout().into_owned();
-    projected
-        .axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .for_each(|mut row| row.as_slice_mut().expect("standard layout").sort_unstable_by(f64::total_cmp));
+    let values = projected.as_slice_mut().expect("standard layout");
+    // At least one, so that no patches are no rows to sort.
+    values.par_chunks_mut(patches.nrows().max(1)).for_each(|row| row.sort_unstable_by(f64::total_cmp));
     projected
 }
 
@@ -113,7 +114,11 @@ pub fn sorted_projections(patches: &Array2<f64>, directions: &Array2<f64>) -> Ar
 pub fn per_direction(a: &Array2<f64>, b: &Array2<f64>) -> Vec<f64> {
     assert_eq!(a.dim(), b.dim(), "equal directions and patches on both sides");
     let n = a.ncols().max(1) as f64;
-    a.rows().into_iter().zip(b.rows()).map(|(x, y)| x.iter().zip(y).map(|(x, y)| (x - y).abs()).sum::<f64>() / n).collect()
+    a.rows()
+        .into_iter()
+        .zip(b.rows())
+        .map(|(x, y)| x.iter().zip(y).map(|(x, y)| (x - y).abs()).sum::<f64>() / n)
+        .collect()
 }
 
 /// Returns the mean over directions times 1000, the number that is reported. 0 without directions.
