@@ -1,0 +1,175 @@
+//! The evaluation from plates to results.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::EvaluationError;
+use super::baseline::MeanImage;
+use super::pool::{self, Stack};
+use super::protocol::{Plan, Plates, Settings, name};
+use super::result::{BySet, ChannelResult, Curves, Draws, Evaluation, Protocol, findings, metric_results};
+use super::stream::{Purpose, pick, stream};
+use super::suite::{self, Summary, Texture};
+use crate::data::plate::Calibration;
+
+/// Bins of the histograms in reports.
+const BINS: usize = 64;
+
+/// Name of the results of all channels together.
+pub const ALL_CHANNELS: &str = "all channels";
+
+/// The stacks of one draw, per channel. The baseline comes last, or before the untrained generator.
+struct Sets {
+    reference: Vec<Stack>,
+    /// Name of the set and its stacks, in the order synthetic, training, baseline, untrained.
+    others: Vec<(&'static str, Vec<Stack>)>,
+}
+
+/// Compares plates as planned.
+///
+/// `progress` is called with steps done and all steps, from several threads.
+///
+/// # Errors
+/// [`EvaluationError::Data`] where a sequence cannot be read.
+pub fn evaluate(
+    plates: &Plates,
+    plan: &Plan,
+    settings: &Settings,
+    seed: u64,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Evaluation, EvaluationError> {
+    let meta = &plates.real.meta;
+    let calibrations: Vec<Calibration> = meta.channels.iter().map(|c| c.calibration).collect();
+    let joint = usize::from(calibrations.len() > 1);
+    let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
+    let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
+    let total = (reads + settings.draws * (calibrations.len() + joint)) as u64;
+    let done = AtomicU64::new(0);
+    let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+
+    let reference = pool::read(plates.real, &plan.reference.indices, &calibrations, &tick)?;
+    let training = pool::read(plates.real, &plan.training.indices, &calibrations, &tick)?;
+    let synthetic = pool::read(plates.synthetic, &plan.synthetic.indices, &calibrations, &tick)?;
+    let untrained = match (plates.untrained, &plan.untrained) {
+        (Some(plate), Some(part)) => Some(pool::read(plate, &part.indices, &calibrations, &tick)?),
+        _ => None,
+    };
+    let means: Vec<MeanImage> = training.iter().map(MeanImage::of).collect();
+
+    let mut draws = vec![Draws::default(); calibrations.len() + joint];
+    let mut curves = Vec::new();
+    for draw in 0..settings.draws {
+        // All channels use the same sequences, so that they still belong together.
+        let drawn = |stacks: &[Stack], index: usize| -> Vec<Stack> {
+            let available = stacks.first().map_or(0, Stack::len);
+            let picks = pick(&mut stream(seed, Purpose::Picks, draw, index), available, plan.n);
+            stacks.iter().map(|s| s.select(&picks)).collect()
+        };
+        let baseline =
+            means.iter().enumerate().map(|(c, m)| m.draw(&mut stream(seed, Purpose::Noise, draw, c), plan.n));
+        let mut others = vec![
+            ("synthetic", drawn(&synthetic, 2)),
+            ("training", drawn(&training, 1)),
+            ("baseline", baseline.collect()),
+        ];
+        others.extend(untrained.as_ref().map(|stacks| ("untrained", drawn(stacks, 3))));
+        let sets = Sets { reference: drawn(&reference, 0), others };
+        let texture = Texture {
+            patches_per_image: settings.swd_patches.min(settings.swd_max_patches.div_ceil(plan.images)),
+            directions: settings.swd_directions,
+            seed,
+            draw,
+        };
+        for (c, of_channel) in draws.iter_mut().enumerate() {
+            if c < calibrations.len() {
+                let shown = score_channel(&sets, &texture, c, of_channel);
+                curves.extend((draw == 0).then_some(shown));
+            } else {
+                score_all_channels(&sets, &texture, of_channel);
+            }
+            tick();
+        }
+    }
+
+    let metrics = suite::metrics(meta.frames, meta.height, meta.width);
+    let of_textures = suite::texture_metrics(meta.height, meta.width);
+    let mut curves = curves.into_iter();
+    let channels = draws.iter().enumerate().map(|(c, of_channel)| {
+        let channel = meta.channels.get(c);
+        let metrics = metric_results(channel.map_or(&of_textures, |_| &metrics), of_channel);
+        let name = channel.map_or(ALL_CHANNELS, |c| &c.name).to_owned();
+        ChannelResult { name, findings: findings(&metrics), metrics, curves: curves.next() }
+    });
+    Ok(Evaluation {
+        format: 1,
+        program: "evaluate",
+        real: name(&plates.real.path),
+        synthetic: name(&plates.synthetic.path),
+        untrained: plates.untrained.map(|p| name(&p.path)),
+        protocol: Protocol { plan: plan.clone(), seed, settings: *settings },
+        warnings: plan.warnings.clone(),
+        definitions: metrics.iter().map(|m| (m.key.clone(), m.definition.clone())).collect(),
+        channels: channels.collect(),
+    })
+}
+
+/// Adds the scores of one channel and returns the distributions behind them.
+fn score_channel(sets: &Sets, texture: &Texture, channel: usize, draws: &mut Draws) -> Curves {
+    let like = &sets.reference[channel];
+    let reference = suite::summarise(like, texture, channel, 0);
+    let mut summaries = vec![("reference", reference)];
+    for (set, stacks) in &sets.others {
+        let summary = suite::summarise(&stacks[channel], texture, channel, 1);
+        record(draws, set, suite::compare(&summaries[0].1, &summary, like));
+        summaries.push((set, summary));
+    }
+    curves(&summaries, &like.calibration)
+}
+
+/// Adds the scores of all channels together.
+fn score_all_channels(sets: &Sets, texture: &Texture, draws: &mut Draws) {
+    let index = sets.reference.len();
+    let joint =
+        |stacks: &[Stack], side| suite::projections(&stacks.iter().collect::<Vec<_>>(), texture, index, side);
+    let reference = joint(&sets.reference, 0);
+    for (set, stacks) in &sets.others {
+        record(draws, set, suite::compare_textures(&reference, &joint(stacks, 1)));
+    }
+}
+
+fn record(draws: &mut Draws, set: &str, scores: suite::Scores) {
+    let scores_of = match set {
+        "synthetic" => &mut draws.value,
+        "training" => &mut draws.floor,
+        "baseline" => &mut draws.baseline,
+        _ => &mut draws.untrained,
+    };
+    scores_of.push(scores);
+}
+
+fn curves(summaries: &[(&'static str, Summary)], calibration: &Calibration) -> Curves {
+    // The widest of real and synthetic changes, without the last 0.2 %, fills the plot.
+    let shown = summaries.iter().filter(|(set, _)| matches!(*set, "reference" | "synthetic"));
+    let up_to = shown.map(|(_, s)| s.change.quantile(calibration, 0.998)).fold(0.0, f64::max);
+    // One count at least, so that frames that never change still have a histogram.
+    let up_to = up_to.max(1.0 / (calibration.hi - calibration.lo));
+    let by_set = |of: &dyn Fn(&Summary) -> Vec<f64>| -> BySet {
+        summaries.iter().map(|(set, s)| (*set, of(s))).collect()
+    };
+    let change = by_set(&|s| shares(s.change.binned(calibration, BINS, up_to)));
+    let changes = change.values().flatten().any(|share| *share > 0.0);
+    Curves {
+        spectrum: by_set(&|s| s.power.to_vec()),
+        intensity: by_set(&|s| shares(s.intensity.binned(calibration, BINS))),
+        change: if changes { change } else { BTreeMap::new() },
+        change_up_to: up_to,
+    }
+}
+
+fn shares(mut counts: Vec<f64>) -> Vec<f64> {
+    let total: f64 = counts.iter().sum();
+    if total > 0.0 {
+        counts.iter_mut().for_each(|n| *n /= total);
+    }
+    counts
+}

@@ -1,0 +1,63 @@
+//! Random streams that do not depend on each other, so that one more set or channel changes no other number.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// What random numbers are for.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+pub enum Purpose {
+    /// Which sequences of a large plate are used at all.
+    Pool = 1,
+    /// Which sequences a draw uses.
+    Picks = 2,
+    /// Directions of the sliced Wasserstein distance.
+    Directions = 3,
+    /// Patch positions.
+    Patches = 4,
+    /// Noise of the baseline.
+    Noise = 5,
+    /// Sequences on contact sheets.
+    Sheet = 6,
+}
+
+/// Returns the stream of a purpose in a draw; `index` tells sets or channels apart (below 65536).
+pub fn stream(seed: u64, purpose: Purpose, draw: usize, index: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(((purpose as u64) << 48) | ((draw as u64) << 16) | index as u64);
+    rng
+}
+
+/// Returns `count` of `0..available` in rising order, without repetition; all of them where `count` is not below.
+pub fn pick(rng: &mut ChaCha8Rng, available: usize, count: usize) -> Vec<usize> {
+    if count >= available {
+        return (0..available).collect();
+    }
+    let mut picks = rand::seq::index::sample(rng, available, count).into_vec();
+    picks.sort_unstable();
+    picks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    #[test]
+    fn streams_differ_by_purpose_draw_and_index_and_repeat_by_seed() {
+        let first = |purpose, draw, index| stream(7, purpose, draw, index).random::<u64>();
+        let a = first(Purpose::Noise, 0, 0);
+        assert_eq!(a, first(Purpose::Noise, 0, 0));
+        for b in [first(Purpose::Patches, 0, 0), first(Purpose::Noise, 1, 0), first(Purpose::Noise, 0, 1)] {
+            assert_ne!(a, b);
+        }
+    }
+
+    #[test]
+    fn picks_rise_and_never_repeat() {
+        let picks = pick(&mut stream(1, Purpose::Picks, 0, 0), 100, 20);
+        assert_eq!(picks.len(), 20);
+        assert!(picks.windows(2).all(|w| w[0] < w[1]) && picks[19] < 100);
+        assert_eq!(pick(&mut stream(1, Purpose::Picks, 0, 0), 3, 5), [0, 1, 2]);
+    }
+}
