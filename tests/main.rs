@@ -1,1 +1,3 @@
-//! The one integration test binary.
+//! The one integration test binary: every further one would link libtorch again.
+
+mod parity;

@@ -40,7 +40,7 @@ impl Dataset {
             progress(done as u64 + 1);
         }
         if images.is_empty() {
-            return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train".into() });
+            return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train" });
         }
         Ok(Self { images: Tensor::stack(&images, 0).to_device(device), seed })
     }

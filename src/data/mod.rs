@@ -4,6 +4,7 @@
 //! Start with [`plate`], the contract that all five programs share.
 
 pub mod axes;
+pub mod loader;
 mod ome_zarr;
 pub mod output;
 pub mod plate;
@@ -82,6 +83,14 @@ pub enum DataError {
         /// What the decoder said.
         found: String,
     },
+    /// A plate without a sequence of a split that is needed.
+    #[error("{path}: no sequence of split `{split}`", path = path.display())]
+    EmptySplit {
+        /// The plate.
+        path: PathBuf,
+        /// The split.
+        split: &'static str,
+    },
     /// A sequence that does not fit the plate it is written to.
     #[error("sequence {index}: {field} is {found}, expected {expected}")]
     Unfit {
@@ -133,6 +142,7 @@ impl Advice for DataError {
             Self::MissingPixels { .. } | Self::DamagedPixels { .. } => {
                 Some("copy the plate again, or write it again; nothing was read in its place".into())
             }
+            Self::EmptySplit { .. } => Some("prepare a plate from more frames or positions".into()),
             Self::Unfit { .. } => None,
         }
     }

@@ -6,8 +6,8 @@ use tch::nn::Path;
 use super::config::ModelConfig;
 use super::equalized::{BiasActivation, Conv, Linear, channels_last};
 use super::non_local::NonLocalBlock;
-use super::resample::{blur, filter_buffer, upsample};
 use super::residual::ResidualBlock;
+use super::scale::{Downscale, Upscale};
 
 /// Width of the hidden layer of the classification head.
 const HEAD_WIDTH: i64 = 128;
@@ -27,10 +27,9 @@ pub struct Discriminator {
     encoder: Vec<Block>,
     downscale: Vec<Downscale>,
     head: (Linear, BiasActivation, Linear),
-    ascend: Vec<Conv>,
+    upscale: Vec<Upscale>,
     decoder: Vec<Block>,
     last: (BiasActivation, Conv),
-    skip_gain: f64,
 }
 
 /// A block of the encoder or decoder.
@@ -38,15 +37,6 @@ pub struct Discriminator {
 enum Block {
     Residual(ResidualBlock),
     NonLocal(NonLocalBlock),
-}
-
-/// 3x3 convolution with stride 2, then blur: halves rows and columns.
-///
-/// Reference: the blur comes after the strided convolution, so it does not prevent aliasing.
-#[derive(Debug)]
-struct Downscale {
-    conv: Conv,
-    kernel: Tensor,
 }
 
 impl Discriminator {
@@ -67,30 +57,15 @@ impl Discriminator {
                 }
             })
             .collect();
-        let downscale = (0..blocks - 1)
-            .map(|i| {
-                let path = vs / "downscale_convolutions" / i;
-                Downscale {
-                    conv: Conv::new(&(&path / 0), widths[i], widths[i], 3, 2, 0, true),
-                    kernel: filter_buffer(&(&path / 1), 1.0),
-                }
-            })
-            .collect();
+        let downscale =
+            (0..blocks - 1).map(|i| Downscale::new(&(vs / "downscale_convolutions" / i), widths[i])).collect();
         let head = vs / "classification_head";
         let pairs = &config.discriminator.decoder;
-        let ascend = (0..blocks - 1)
+        let gain = config.discriminator.skip_gain;
+        let upscale = (0..blocks - 1)
             .map(|j| {
-                let path = vs / "transposed_convolutions" / j;
-                let _ = filter_buffer(&(&path / 0), 1.0); // kept for the checkpoint's names alone
-                Conv::new(
-                    &(&path / 1),
-                    widths[blocks - 1 - j],
-                    pairs[j][0] - widths[blocks - 2 - j],
-                    1,
-                    1,
-                    0,
-                    false,
-                )
+                let (below, beside) = (widths[blocks - 1 - j], widths[blocks - 2 - j]);
+                Upscale::new(&(vs / "transposed_convolutions" / j), below, pairs[j][0] - beside, gain)
             })
             .collect();
         let decoder = (0..blocks - 1)
@@ -114,13 +89,12 @@ impl Discriminator {
                 BiasActivation::new(&(&head / 3), HEAD_WIDTH),
                 Linear::new(&(&head / 4), HEAD_WIDTH, 1, None),
             ),
-            ascend,
+            upscale,
             decoder,
             last: (
                 BiasActivation::new(&(&end / 0), last_width),
                 Conv::new(&(&end / 1), last_width, 1, 1, 1, 0, false),
             ),
-            skip_gain: config.discriminator.skip_gain,
         }
     }
 
@@ -131,18 +105,16 @@ impl Discriminator {
         for (i, block) in self.encoder.iter().enumerate() {
             x = block.forward(&x);
             if let Some(down) = self.downscale.get(i) {
-                let smaller = blur(&down.conv.forward(&x), &down.kernel, (2, 2));
+                let smaller = down.forward(&x);
                 skips.push(std::mem::replace(&mut x, smaller));
             }
         }
         let (hidden, activation, out) = &self.head;
         let pooled = x.mean_dim(Some([2_i64, 3].as_slice()), false, x.kind()); // [N, C, H, W] -> [N, C]
         let scalar = out.forward(&activation.forward(&hidden.forward(&pooled)));
-        for (ascend, block) in self.ascend.iter().zip(&self.decoder) {
-            // A 1x1 convolution commutes with the up-sampling and is four times cheaper before it.
-            let larger = upsample(&ascend.forward(&x), self.skip_gain);
+        for (up, block) in self.upscale.iter().zip(&self.decoder) {
             let skip = skips.pop().expect("one feature per doubling was kept");
-            x = block.forward(&Tensor::cat(&[larger, skip], 1));
+            x = block.forward(&Tensor::cat(&[up.forward(&x), skip], 1));
         }
         let (activation, conv) = &self.last;
         let pixel = conv.forward(&activation.forward(&x)).unsqueeze(1); // [N, 1, H, W] -> [N, 1, 1, H, W]

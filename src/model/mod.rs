@@ -17,6 +17,7 @@ pub mod modulated_conv;
 pub mod non_local;
 pub mod resample;
 pub mod residual;
+pub mod scale;
 pub mod synthesis;
 pub mod weights;
 
