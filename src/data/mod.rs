@@ -3,6 +3,7 @@
 //! Arrays here are `ndarray`, images `[T, C, H, W]` in camera counts, labels `[T, H, W]`. Nothing here knows a network.
 //! Start with [`plate`], the contract that all five programs share.
 
+pub mod labels;
 pub mod output;
 pub mod plate;
 
