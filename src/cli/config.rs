@@ -86,10 +86,9 @@ where
             .ok()
             .and_then(|mut t| t.remove("v"))
             .unwrap_or_else(|| Value::String(value.to_owned()));
-        let overlay = key
-            .trim()
-            .rsplit('.')
-            .fold(value, |inner, part| Value::Table(Table::from_iter([(part.to_owned(), inner)])));
+        let overlay = key.trim().rsplit('.').fold(value, |inner, part| {
+            Value::Table(Table::from_iter([(part.to_owned(), inner)]))
+        });
         if let Value::Table(overlay) = overlay {
             merge(&mut table, overlay);
         }
@@ -102,11 +101,7 @@ fn read<T: DeserializeOwned>(table: &Table, place: &str) -> Result<T, ConfigErro
     table.clone().try_into().map_err(|e: toml::de::Error| ConfigError::Setting {
         place: place.to_owned(),
         message: e.message().to_owned(),
-        known: if e.message().contains("unknown field") {
-            Vec::new()
-        } else {
-            table.keys().cloned().collect()
-        },
+        known: if e.message().contains("unknown field") { Vec::new() } else { table.keys().cloned().collect() },
     })
 }
 

@@ -191,12 +191,7 @@ impl Sequence {
 
 impl PlateWriter {
     /// Starts a plate of `count` sequences that will be named `path`.
-    pub fn create(
-        _path: &Path,
-        _meta: &PlateMeta,
-        _count: usize,
-        _overwrite: bool,
-    ) -> Result<Self, DataError> {
+    pub fn create(_path: &Path, _meta: &PlateMeta, _count: usize, _overwrite: bool) -> Result<Self, DataError> {
         unimplemented!()
     }
 
