@@ -6,10 +6,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, Array4};
+use ndarray::{Array3, Array4, Axis};
+use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::DataError;
+pub use super::plate_writer::PlateWriter;
+use super::{DataError, ome_zarr};
+
+/// The form of `attributes.lapsegan`, raised when an older reader would misread a newer plate.
+pub(super) const FORMAT: u64 = 1;
 
 /// Which part of the experiment a sequence belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,14 +168,60 @@ pub struct Plate {
     pub wells: Vec<(String, SequenceMeta)>,
 }
 
-/// Writes a plate to a temporary sibling, which gets the final name only when all of it is there.
-#[derive(Debug)]
-pub struct PlateWriter {}
-
 impl Plate {
-    /// Opens a plate and checks its metadata.
-    pub fn open(_path: &Path) -> Result<Self, DataError> {
-        unimplemented!()
+    /// Opens a plate and checks its metadata; pixels are read and checked by [`Plate::read`].
+    ///
+    /// # Errors
+    /// [`DataError`] where nothing is there, where it is something else than a plate of this package, or where
+    /// metadata is missing or contradicts itself.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        if !path.exists() {
+            return Err(DataError::Missing {
+                path: path.to_owned(),
+                expected: "a plate (*.ome.zarr)".into(),
+            });
+        }
+        let json = path.join("zarr.json");
+        if !json.exists() {
+            return Err(no_zarr_v3(path));
+        }
+        let attributes = ome_zarr::read_group(path, "")?;
+        expect_version(&json, &attributes)?;
+        let meta: PlateMeta = match attributes.get("lapsegan") {
+            Some(found) => {
+                expect_format(&json, found)?;
+                lapsegan(&json, &attributes)?
+            }
+            None => {
+                let found = "it is OME-Zarr, but carries no splits and calibration (attributes.lapsegan)";
+                return Err(DataError::NotAPlate { path: path.to_owned(), found: found.into() });
+            }
+        };
+        let bad = |field: &str, found: &str| DataError::Metadata {
+            path: json.clone(),
+            field: field.into(),
+            found: found.into(),
+        };
+        if let Some(channel) = meta.channels.iter().find(|c| c.calibration.hi <= c.calibration.lo) {
+            return Err(bad("lapsegan.channels", &format!("{}: hi is not above lo", channel.name)));
+        }
+        if meta.channels.is_empty() || meta.frames == 0 || meta.height == 0 || meta.width == 0 {
+            return Err(bad("lapsegan", "no channels, frames or pixels"));
+        }
+        let listed = attributes.get("ome").and_then(|o| o.pointer("/plate/wells")).and_then(Value::as_array);
+        let paths: Vec<String> = listed
+            .ok_or_else(|| bad("ome.plate.wells", "missing, expected a list"))?
+            .iter()
+            .map(|well| well.get("path").and_then(Value::as_str).map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(|| bad("ome.plate.wells", "a well without a path"))?;
+        let read_meta = |well: String| -> Result<_, DataError> {
+            let image = format!("{well}/0");
+            let meta = lapsegan(&path.join(&image).join("zarr.json"), &ome_zarr::read_group(path, &image)?)?;
+            Ok((well, meta))
+        };
+        let wells = paths.into_par_iter().map(read_meta).collect::<Result<_, _>>()?;
+        Ok(Self { path: path.to_owned(), meta, wells })
     }
 
     /// Returns the indices of the sequences of a split, in storage order.
@@ -177,36 +230,107 @@ impl Plate {
     }
 
     /// Reads one sequence; a missing or damaged shard is an error, never zeros.
-    pub fn read(&self, _index: usize) -> Result<Sequence, DataError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`DataError`] naming the file and what is wrong with it.
+    ///
+    /// # Panics
+    /// Where `index` is not below the number of wells.
+    pub fn read(&self, index: usize) -> Result<Sequence, DataError> {
+        let (well, meta) = &self.wells[index];
+        let plate = &self.meta;
+        let (t, h, w) = (plate.frames, plate.height, plate.width);
+        let image =
+            ome_zarr::read_counts(&self.path, &format!("{well}/0/0"), [t, plate.channels.len(), h, w])?;
+        let mut labels = BTreeMap::new();
+        for name in &plate.labels {
+            let group = format!("{well}/0/labels/{name}");
+            let ids = ome_zarr::read_array(&self.path, &format!("{group}/0"), [t, 1, h, w])?;
+            let parents = self.parents(&group)?;
+            // [T, 1, H, W] -> [T, H, W]
+            labels.insert(name.clone(), Labels { ids: ids.remove_axis(Axis(1)), parents });
+        }
+        Ok(Sequence { meta: meta.clone(), image, labels })
+    }
+
+    fn parents(&self, group: &str) -> Result<BTreeMap<u32, u32>, DataError> {
+        let attributes = ome_zarr::read_group(&self.path, group)?;
+        let properties = attributes.get("ome").and_then(|o| o.pointer("/image-label/properties"));
+        let number =
+            |entry: &Value, key: &str| entry.get(key).and_then(Value::as_u64).and_then(|n| n.try_into().ok());
+        Ok(properties
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some((number(entry, "label-value")?, number(entry, "parent")?)))
+            .collect())
     }
 }
 
 impl Sequence {
-    /// Returns the image in the networks' range. `[T, C, H, W]`
-    pub fn normalised(&self, _plate: &PlateMeta) -> Array4<f32> {
-        unimplemented!()
+    /// Returns the image in the networks' range [0, 1]. `[T, C, H, W]`
+    pub fn normalised(&self, plate: &PlateMeta) -> Array4<f32> {
+        let mut out = Array4::zeros(self.image.dim());
+        for (t, frame) in self.image.outer_iter().enumerate() {
+            for (c, counts) in frame.outer_iter().enumerate() {
+                let mut range = plate.channels[c].calibration;
+                if let Some([lo, hi]) =
+                    self.meta.frame_ranges.as_ref().and_then(|r| r.get(t)?.get(c).copied())
+                {
+                    (range.lo, range.hi) = (lo, hi);
+                }
+                let mut plane = out.index_axis_mut(Axis(0), t);
+                plane.index_axis_mut(Axis(0), c).zip_mut_with(&counts, |value, &x| {
+                    *value = range.normalise(f32::from(x));
+                });
+            }
+        }
+        out
     }
 }
 
-impl PlateWriter {
-    /// Starts a plate of `count` sequences that will be named `path`.
-    pub fn create(_path: &Path, _meta: &PlateMeta, _count: usize, _overwrite: bool) -> Result<Self, DataError> {
-        unimplemented!()
+fn no_zarr_v3(path: &Path) -> DataError {
+    if path.join(".zattrs").exists() || path.join(".zgroup").exists() {
+        let found = "OME-Zarr 0.4 or older (Zarr v2)".into();
+        return DataError::Version { path: path.join(".zattrs"), found, expected: "OME-Zarr 0.5" };
     }
+    let found =
+        if path.is_dir() { "the folder holds no zarr.json" } else { "it is a file, expected a folder" };
+    DataError::NotAPlate { path: path.to_owned(), found: found.into() }
+}
 
-    /// Writes sequence `index`; may be called from several threads, in any order.
-    pub fn write(&self, _index: usize, _sequence: &Sequence) -> Result<(), DataError> {
-        unimplemented!()
+fn expect_version(json: &Path, attributes: &Map<String, Value>) -> Result<(), DataError> {
+    match attributes.get("ome").map(|ome| ome.get("version").and_then(Value::as_str)) {
+        Some(Some(ome_zarr::VERSION)) => Ok(()),
+        Some(version) => Err(DataError::Version {
+            path: json.to_owned(),
+            found: version.map_or_else(|| "OME-Zarr without a version".into(), |v| format!("OME-Zarr {v}")),
+            expected: "OME-Zarr 0.5",
+        }),
+        None => Err(DataError::NotAPlate {
+            path: json.parent().unwrap_or(json).to_owned(),
+            found: "it is Zarr, but not OME-Zarr (no attributes.ome)".into(),
+        }),
     }
+}
 
-    /// Returns the folder being written, for side files such as `run.json`.
-    pub fn folder(&self) -> &Path {
-        unimplemented!()
+fn expect_format(json: &Path, found: &Value) -> Result<(), DataError> {
+    match found.get("format").and_then(Value::as_u64) {
+        Some(format) if format > FORMAT => Err(DataError::Version {
+            path: json.to_owned(),
+            found: format!("plate format {format}"),
+            expected: "plate format 1, or a newer LapseGAN",
+        }),
+        _ => Ok(()),
     }
+}
 
-    /// Gives the plate its final name. A writer dropped before this leaves nothing behind.
-    pub fn finish(self) -> Result<(), DataError> {
-        unimplemented!()
-    }
+fn lapsegan<T: DeserializeOwned>(json: &Path, attributes: &Map<String, Value>) -> Result<T, DataError> {
+    let bad = |found: String| DataError::Metadata {
+        path: json.to_owned(),
+        field: "attributes.lapsegan".into(),
+        found,
+    };
+    let value = attributes.get("lapsegan").ok_or_else(|| bad("missing".into()))?;
+    serde_json::from_value(value.clone()).map_err(|e| bad(e.to_string()))
 }
