@@ -5,11 +5,16 @@
 
 pub mod axes;
 pub mod loader;
+mod file_names;
+pub mod image_file;
+pub mod labels;
 mod ome_zarr;
 pub mod output;
 pub mod plate;
 mod plate_writer;
+pub mod png;
 mod store;
+pub mod tiff;
 
 use std::path::PathBuf;
 
@@ -91,6 +96,74 @@ pub enum DataError {
         /// The split.
         split: &'static str,
     },
+    /// An image file with pixels of a kind that cannot be used.
+    #[error("{path}: holds {found}, expected {expected}", path = path.display())]
+    PixelType {
+        /// Image file.
+        path: PathBuf,
+        /// What its pixels are.
+        found: String,
+        /// What they should be.
+        expected: &'static str,
+    },
+    /// A TIFF file with more than one page.
+    #[error("{path}: holds a stack of {pages} pages, expected one frame per file", path = path.display())]
+    Stack {
+        /// Image file.
+        path: PathBuf,
+        /// Number of pages.
+        pages: usize,
+    },
+    /// An image file that is cut or damaged.
+    #[error("{path}: cannot be decoded: {found}, expected a whole image", path = path.display())]
+    Undecodable {
+        /// Image file.
+        path: PathBuf,
+        /// What the decoder said.
+        found: String,
+    },
+    /// An image of another size than its companions.
+    #[error("{path}: is {found}, expected {expected} as {of}", path = path.display())]
+    Size {
+        /// Image file.
+        path: PathBuf,
+        /// Width x height.
+        found: String,
+        /// Width x height wanted, and other sizes that would do.
+        expected: String,
+        /// The image that set the size.
+        of: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A frame that one channel or label folder has and another lacks.
+    #[error("{path}: {found}, expected {expected}", path = path.display())]
+    Frames {
+        /// Folder.
+        path: PathBuf,
+        /// What is missing.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
+    /// A channel whose training pixels all have one value.
+    #[error("channel {channel}: every training pixel is {value} counts, expected an image")]
+    Constant {
+        /// Channel name.
+        channel: String,
+        /// Its only value.
+        value: u16,
+    },
+    /// A setting that does not suit the recording.
+    #[error("{field}: is {found}, expected {expected}")]
+    Setting {
+        /// Setting, as the flag is called.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// Values that would do.
+        expected: String,
+    },
     /// A sequence that does not fit the plate it is written to.
     #[error("sequence {index}: {field} is {found}, expected {expected}")]
     Unfit {
@@ -113,12 +186,20 @@ impl DataError {
     }
 }
 
+impl DataError {
+    pub(crate) fn pixel_type(path: &std::path::Path, found: &str) -> Self {
+        let expected = "8-bit or 16-bit unsigned grey";
+        Self::PixelType { path: path.to_owned(), found: found.to_owned(), expected }
+    }
+}
+
 impl Advice for DataError {
     fn exit(&self) -> Exit {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::InputMissing,
             Self::Missing { .. } => Exit::InputMissing,
             Self::OutputExists { .. } => Exit::OutputExists,
+            Self::Setting { .. } => Exit::Usage,
             Self::Io { .. } | Self::Unfit { .. } => Exit::Failed,
             _ => Exit::BadInput,
         }
@@ -143,6 +224,20 @@ impl Advice for DataError {
                 Some("copy the plate again, or write it again; nothing was read in its place".into())
             }
             Self::EmptySplit { .. } => Some("prepare a plate from more frames or positions".into()),
+            Self::PixelType { expected, .. } if expected.contains("ids") => {
+                Some("save label images as 16-bit integers, one number per object".into())
+            }
+            Self::PixelType { .. } => {
+                Some("save one grey channel per file as 16-bit TIFF, as it came from the camera".into())
+            }
+            Self::Stack { .. } => Some("save the stack as an image sequence (Fiji: File > Save As > Image Sequence)".into()),
+            Self::Undecodable { .. } => Some("copy the file again from the microscope; hidden files are passed over".into()),
+            Self::Size { hint, .. } => Some((*hint).into()),
+            Self::Frames { .. } => {
+                Some("every channel and label folder needs one file per frame with the same number in its name".into())
+            }
+            Self::Constant { .. } => Some("leave this channel out, or check that the right folder was given".into()),
+            Self::Setting { field, .. } => Some(format!("change {field}, or see prepare --help")),
             Self::Unfit { .. } => None,
         }
     }

@@ -5,6 +5,8 @@
 
 pub mod contact_sheet;
 mod font;
+pub mod html;
+pub mod plots;
 pub mod png;
 
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use std::path::PathBuf;
 use crate::error::{Advice, Exit};
 
 pub use contact_sheet::{Panel, contact_sheet};
+pub use html::{Cell, Figure, Page, Table};
+pub use plots::{IntervalPlot, LinePlot};
 pub use png::RgbImage;
 
 /// What can go wrong with a picture or a page.
