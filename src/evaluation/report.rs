@@ -254,7 +254,7 @@ fn panel(plate: &Plate, index: usize, calibrations: &[Calibration]) -> Result<Pa
         calibrations[c].normalise(f32::from(sequence.image[[t, c, y, x]]))
     });
     let outline: Option<Array3<u32>> =
-        sequence.labels.get("cells").map(|labels| labels.ids.slice(s![..shown, .., ..]).to_owned());
+        sequence.labels.values().next().map(|labels| labels.ids.slice(s![..shown, .., ..]).to_owned());
     Ok(Panel {
         planes,
         colors: plate.meta.channels.iter().map(|c| c.color).collect(),

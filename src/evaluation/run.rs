@@ -25,9 +25,17 @@ struct Sets {
     others: Vec<(&'static str, Vec<Stack>)>,
 }
 
+/// Returns how many steps [`evaluate`] has: sequences to read, and channels to compare in each draw.
+pub fn steps(plates: &Plates, plan: &Plan, settings: &Settings) -> u64 {
+    let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
+    let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
+    let channels = plates.real.meta.channels.len();
+    (reads + settings.draws * (channels + usize::from(channels > 1))) as u64
+}
+
 /// Compares plates as planned.
 ///
-/// `progress` is called with steps done and all steps, from several threads.
+/// `progress` is called with the number of steps done, from several threads.
 ///
 /// # Errors
 /// [`EvaluationError::Data`] where a sequence cannot be read.
@@ -36,16 +44,13 @@ pub fn evaluate(
     plan: &Plan,
     settings: &Settings,
     seed: u64,
-    progress: &(dyn Fn(u64, u64) + Sync),
+    progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Evaluation, EvaluationError> {
     let meta = &plates.real.meta;
     let calibrations: Vec<Calibration> = meta.channels.iter().map(|c| c.calibration).collect();
     let joint = usize::from(calibrations.len() > 1);
-    let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
-    let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
-    let total = (reads + settings.draws * (calibrations.len() + joint)) as u64;
     let done = AtomicU64::new(0);
-    let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+    let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1);
 
     let reference = pool::read(plates.real, &plan.reference.indices, &calibrations, &tick)?;
     let training = pool::read(plates.real, &plan.training.indices, &calibrations, &tick)?;

@@ -3,7 +3,9 @@
 //! The folder is `tests/fixtures/metrics`, or what `LAPSEGAN_METRICS_DIR` names; a file that is not there fails the
 //! test, and every case that a file holds is run.
 
+mod classic;
 mod image_statistics;
+mod instance;
 mod one_dim;
 
 use std::path::PathBuf;

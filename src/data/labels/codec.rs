@@ -1,0 +1,136 @@
+//! Label images as two smooth maps, and back: what a network can learn instead of ids.
+//!
+//! The segmenter of the benchmark and the label domain of the generator share this representation.
+
+use ndarray::{Array2, ArrayView2, Zip, s};
+use serde::{Deserialize, Serialize};
+
+use super::morphology::remove_small_labels;
+use super::peaks::persistent_peaks;
+use super::smooth::gaussian;
+use super::watershed::watershed;
+use super::{Neighbours, distance};
+
+/// A label image as maps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Maps {
+    /// 1 on objects, 0 on background; of a network, its probability. `[H, W]`
+    pub foreground: Array2<f32>,
+    /// Distance to the nearest pixel that is not of the same object, over the largest such distance in the object:
+    /// 1 in the middle of every object, large or small, and 0 on background. `[H, W]`
+    pub distance: Array2<f32>,
+}
+
+/// How maps become labels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecodeSettings {
+    /// Foreground is where the probability is above this, in (0, 1).
+    pub foreground: f32,
+    /// Smoothing of the distance map, in pixels.
+    pub sigma_px: f32,
+    /// How far the distance map must dip between two peaks that are two objects, in (0, 1).
+    pub rise: f32,
+    /// Objects with fewer pixels are dropped.
+    pub min_area_px: usize,
+}
+
+impl DecodeSettings {
+    /// Settings that return labels unchanged in all but rare shapes, such as objects of two pieces.
+    pub fn standard() -> Self {
+        Self { foreground: 0.5, sigma_px: 0.5, rise: 0.15, min_area_px: 4 }
+    }
+}
+
+/// Returns a label image as maps.
+pub fn encode(labels: ArrayView2<u32>) -> Maps {
+    let (height, width) = labels.dim();
+    let mut distances = Array2::zeros((height, width));
+    for (id, [top, left, bottom, right]) in boxes(labels) {
+        // The nearest pixel of another kind lies within one pixel of the bounding box.
+        let (top, left) = (top.saturating_sub(1), left.saturating_sub(1));
+        let (bottom, right) = ((bottom + 1).min(height), (right + 1).min(width));
+        let window = s![top..bottom, left..right];
+        let own = labels.slice(window).mapv(|other| other == id);
+        let far = distance::distance(own.view());
+        let largest = far.iter().copied().fold(0.0, f32::max);
+        Zip::from(distances.slice_mut(window)).and(&far).and(&own).for_each(|to, &d, &inside| {
+            if inside {
+                *to = d / largest;
+            }
+        });
+    }
+    Maps { foreground: labels.mapv(|id| f32::from(u8::from(id != 0))), distance: distances }
+}
+
+/// Returns the label image of maps, with ids from 1 in the order of falling peaks.
+pub fn decode(maps: &Maps, settings: &DecodeSettings) -> Array2<u32> {
+    let mask = maps.foreground.mapv(|p| p > settings.foreground);
+    let height = gaussian(maps.distance.view(), settings.sigma_px);
+    let mut labels = split(height.view(), mask.view(), settings.rise);
+    remove_small_labels(&mut labels, settings.min_area_px);
+    labels
+}
+
+/// Returns `mask` parted into one label per peak of `height` that rises at least `rise` above its pass.
+pub(super) fn split(height: ArrayView2<f32>, mask: ArrayView2<bool>, rise: f32) -> Array2<u32> {
+    let mut markers = Array2::zeros(height.dim());
+    for (number, at) in persistent_peaks(height, mask, rise).into_iter().enumerate() {
+        markers[at] = number as u32 + 1;
+    }
+    watershed(height.mapv(|h| -h).view(), markers.view(), mask, Neighbours::Eight)
+}
+
+/// Returns `id, [top, left, bottom, right]` of every label, half-open, in the order of the ids.
+fn boxes(labels: ArrayView2<u32>) -> impl Iterator<Item = (u32, [usize; 4])> {
+    let mut found = std::collections::BTreeMap::new();
+    for ((y, x), &id) in labels.indexed_iter() {
+        if id != 0 {
+            let [top, left, bottom, right] = found.entry(id).or_insert([y, x, y + 1, x + 1]);
+            (*top, *left) = ((*top).min(y), (*left).min(x));
+            (*bottom, *right) = ((*bottom).max(y + 1), (*right).max(x + 1));
+        }
+    }
+    found.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discs(size: usize, discs: &[(f64, f64, f64)]) -> Array2<u32> {
+        Array2::from_shape_fn((size, size), |(y, x)| {
+            let hit = |&(v, u, r): &(f64, f64, f64)| (y as f64 - v).hypot(x as f64 - u) <= r;
+            discs.iter().position(hit).map_or(0, |i| i as u32 + 1)
+        })
+    }
+
+    #[test]
+    fn touching_discs_come_back_as_they_were() {
+        let labels = discs(32, &[(9.0, 9.0, 6.0), (9.0, 21.0, 6.0), (22.0, 15.0, 8.0), (29.0, 29.0, 2.0)]);
+        let decoded = decode(&encode(labels.view()), &DecodeSettings::standard());
+        let partition = |from: &Array2<u32>, to: &Array2<u32>| {
+            let map: std::collections::BTreeSet<_> = from.iter().zip(to).collect();
+            map.len()
+        };
+        assert_eq!(decoded.iter().max(), Some(&4));
+        // Background and four objects, each found as exactly one.
+        assert_eq!(partition(&labels, &decoded), 5);
+    }
+
+    #[test]
+    fn every_object_peaks_at_one_and_background_is_zero() {
+        let maps = encode(discs(16, &[(4.0, 4.0, 3.0), (11.0, 11.0, 1.0)]).view());
+        assert_eq!(maps.distance[[4, 4]], 1.0);
+        assert_eq!(maps.distance[[11, 11]], 1.0);
+        assert!(maps.distance.iter().zip(&maps.foreground).all(|(d, f)| (*d > 0.0) == (*f > 0.0)));
+        let whole = encode(Array2::from_elem((4, 4), 9).view());
+        assert!(whole.distance.iter().all(|d| *d == 1.0));
+    }
+
+    #[test]
+    fn nothing_becomes_nothing() {
+        let labels = Array2::zeros((5, 5));
+        assert_eq!(decode(&encode(labels.view()), &DecodeSettings::standard()), labels);
+    }
+}
