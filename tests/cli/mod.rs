@@ -1,0 +1,4 @@
+//! The programs as black boxes: good calls, bad input, interruptions.
+
+mod generate;
+mod train;
