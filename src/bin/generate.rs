@@ -45,7 +45,7 @@ struct Args {
     count: u64,
 
     /// Fidelity against variety: 1 leaves the latents, 0 gives the mean sequence
-    #[arg(long, default_value_t = 1.0, value_name = "PSI", help_heading = "Generation")]
+    #[arg(long, default_value_t = 1.0, value_name = "PSI", allow_negative_numbers = true, help_heading = "Generation")]
     truncation_psi: f64,
 
     /// Sequences at a time

@@ -46,7 +46,7 @@ struct Args {
     preset: Option<Preset>,
 
     /// Thousands of real sequences to show the discriminator; 0 writes the untrained networks
-    #[arg(long, value_name = "KIMG", help_heading = "Training")]
+    #[arg(long, value_name = "KIMG", allow_negative_numbers = true, help_heading = "Training")]
     kimg: Option<f64>,
 
     /// Go on from the newest checkpoint of --output, or of DIR

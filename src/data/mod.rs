@@ -3,16 +3,22 @@
 //! Arrays here are `ndarray`, images `[T, C, H, W]` in camera counts, labels `[T, H, W]`. Nothing here knows a network.
 //! Start with [`plate`], the contract that all five programs share.
 
+pub mod assembly;
 pub mod axes;
 pub mod loader;
 mod file_names;
+mod grid;
 pub mod image_file;
+pub mod intensity;
 pub mod labels;
 mod ome_zarr;
 pub mod output;
 pub mod plate;
 mod plate_writer;
 pub mod png;
+pub mod recording;
+pub mod sequence;
+pub mod source;
 mod store;
 pub mod tiff;
 

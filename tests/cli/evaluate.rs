@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::plates::Drawing;
+use crate::support::drawings::Drawing;
+use crate::support::programs::program;
 
 /// Runs `evaluate` with the two plates `real` and `synthetic` in `dir`, the output `out` and further arguments.
 fn evaluate(dir: &Path, more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
+    let mut command = program("evaluate");
     command.current_dir(dir).args([
         "--real",
         "real.ome.zarr",

@@ -1,3 +1,5 @@
-//! Black-box calls of the five programs: exit codes, what they print, what they leave behind.
+//! The programs as black boxes: good calls, bad input, interruptions.
 
 mod evaluate;
+mod generate;
+mod train;

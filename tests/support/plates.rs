@@ -1,135 +1,83 @@
-//! Small plates with drawn, moving discs, for tests that need a plate and not a phantom.
+//! Small plates of moving discs, for tests that need a plate but no particular biology.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lapsegan::data::plate::{
     Calibration, Channel, Labels, Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split,
 };
 use ndarray::{Array3, Array4};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
-/// What is drawn.
-#[derive(Clone, Debug)]
-pub(crate) struct Drawing {
-    /// Real or synthetic.
-    pub(crate) origin: Origin,
-    /// Sequences per split: train, val, test.
-    pub(crate) splits: [usize; 3],
-    /// Rows and columns.
-    pub(crate) side: usize,
-    /// Channel names.
-    pub(crate) channels: Vec<&'static str>,
-    /// Standard deviation of the noise is about this many counts.
-    pub(crate) noise: u16,
-    /// Discs move this many pixels per frame.
-    pub(crate) speed: f64,
-    /// Seed.
-    pub(crate) seed: u64,
+/// Writes `groups` split groups of `per_group` sequences of 3 frames and 2 channels, and returns the plate's path.
+///
+/// The groups go to train, val, test in turn. Discs differ by group and sequence; fluorescence is bright inside.
+pub(crate) fn discs(folder: &Path, name: &str, size: usize, groups: usize, per_group: usize) -> PathBuf {
+    let path = folder.join(name);
+    let calibration = Calibration { lo: 100.0, hi: 1100.0, clipped_low: 0.0, clipped_high: 0.0 };
+    let channel = |name: &str, color| Channel { name: name.into(), color, calibration };
+    let meta = PlateMeta {
+        tool: "test".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        origin: Origin::Phantom,
+        seed: 0,
+        frames: 3,
+        height: size,
+        width: size,
+        channels: vec![channel("brightfield", [255, 255, 255]), channel("gfp", [0, 255, 0])],
+        labels: vec!["cells".into()],
+        label_route: Some("phantom_truth".into()),
+        pixel_size_um: Some(0.5),
+        frame_interval_s: Some(60.0),
+        single_movie: false,
+        normalise: "percentile".into(),
+        trained_on: Vec::new(),
+        notes: Vec::new(),
+    };
+    let writer = PlateWriter::create(&path, &meta, groups * per_group, false).unwrap();
+    for group in 0..groups {
+        for i in 0..per_group {
+            let index = group * per_group + i;
+            writer.write(index, &sequence(size, group, i)).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    path
 }
 
-impl Drawing {
-    /// A real plate of 24 training, 8 val and 8 test sequences of two channels.
-    pub(crate) fn real() -> Self {
-        Self {
-            origin: Origin::Recording,
-            splits: [24, 8, 8],
-            side: 32,
-            channels: vec!["phase", "gfp"],
-            noise: 20,
-            speed: 1.0,
-            seed: 1,
+fn sequence(size: usize, group: usize, i: usize) -> Sequence {
+    let mut image = Array4::zeros((3, 2, size, size));
+    let mut ids = Array3::zeros((3, size, size));
+    let radius = size as f64 / 6.0;
+    for t in 0..3 {
+        for y in 0..size {
+            for x in 0..size {
+                let grain = ((x * 31 + y * 17 + t * 7 + i * 3 + group * 5) % 23) as u16 * 4;
+                image[[t, 0, y, x]] = 500 + grain;
+                image[[t, 1, y, x]] = 150 + grain;
+                for cell in 0..2_usize {
+                    let centre = |axis: usize| {
+                        let start = size / 4 + cell * size / 2;
+                        (start + (group * 3 + i * 2 + axis * 5) % 5 + t) as f64 - 2.0
+                    };
+                    let distance = ((y as f64 - centre(0)).powi(2) + (x as f64 - centre(1)).powi(2)).sqrt();
+                    if distance < radius {
+                        image[[t, 0, y, x]] = 250 + grain;
+                        image[[t, 1, y, x]] = 800 + grain;
+                        ids[[t, y, x]] = cell as u32 + 1;
+                    }
+                }
+            }
         }
     }
-
-    /// 16 sequences like the real ones, said to be synthetic.
-    pub(crate) fn synthetic() -> Self {
-        Self { origin: Origin::Synthetic, splits: [16, 0, 0], seed: 2, ..Self::real() }
-    }
-
-    /// Writes the plate.
-    pub(crate) fn write(&self, path: &Path) {
-        let count = self.splits.iter().sum();
-        let writer = PlateWriter::create(path, &self.meta(), count, false).unwrap();
-        let splits = [Split::Train, Split::Val, Split::Test].into_iter().zip(self.splits);
-        for (index, split) in splits.flat_map(|(split, n)| vec![split; n]).enumerate() {
-            writer.write(index, &self.sequence(index, split)).unwrap();
-        }
-        writer.finish().unwrap();
-    }
-
-    fn meta(&self) -> PlateMeta {
-        let channel = |(i, name): (usize, &&str)| Channel {
-            name: (*name).to_owned(),
-            color: if i == 0 { [255; 3] } else { [0, 255, 0] },
-            calibration: Calibration { lo: 100.0, hi: 1100.0, clipped_low: 0.0, clipped_high: 0.0 },
-        };
-        PlateMeta {
-            tool: "test".into(),
-            version: "0".into(),
-            origin: self.origin,
-            seed: self.seed,
-            frames: 3,
-            height: self.side,
-            width: self.side,
-            channels: self.channels.iter().enumerate().map(channel).collect(),
-            labels: vec!["cells".into()],
-            label_route: None,
-            pixel_size_um: None,
-            frame_interval_s: None,
-            single_movie: false,
-            normalise: "percentile".into(),
-            trained_on: if self.origin == Origin::Synthetic { vec!["train-0".into()] } else { Vec::new() },
-            notes: Vec::new(),
-        }
-    }
-
-    fn sequence(&self, index: usize, split: Split) -> Sequence {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed * 100_000 + index as u64);
-        let size = self.side as f64;
-        let discs: Vec<[f64; 4]> = (0..3)
-            .map(|_| {
-                let angle = rng.random_range(0.0..std::f64::consts::TAU);
-                [
-                    rng.random_range(0.2..0.8) * size,
-                    rng.random_range(0.2..0.8) * size,
-                    angle,
-                    rng.random_range(0.08..0.15) * size,
-                ]
-            })
-            .collect();
-        let ids = Array3::from_shape_fn((3, self.side, self.side), |(t, y, x)| {
-            let inside = |disc: &[f64; 4]| {
-                let (cy, cx) = (
-                    disc[0] + self.speed * t as f64 * disc[2].sin(),
-                    disc[1] + self.speed * t as f64 * disc[2].cos(),
-                );
-                (y as f64 - cy).hypot(x as f64 - cx) < disc[3]
-            };
-            discs.iter().position(inside).map_or(0, |i| i as u32 + 1)
-        });
-        let image = Array4::from_shape_fn((3, self.channels.len(), self.side, self.side), |(t, c, y, x)| {
-            let noise = (0..4).map(|_| rng.random_range(0..=self.noise)).sum::<u16>();
-            let signal = match (ids[[t, y, x]], c) {
-                (0, 0) => 500,
-                (_, 0) => 700,
-                (0, _) => 200,
-                _ => 800,
-            };
-            signal + noise
-        });
-        let split_name = format!("{split:?}").to_lowercase();
-        Sequence {
-            meta: SequenceMeta {
-                source: "drawn".into(),
-                first_frame: 0,
-                split,
-                split_group: format!("{split_name}-{}", index % 4),
-                frame_ranges: None,
-            },
-            image,
-            labels: BTreeMap::from([("cells".to_owned(), Labels { ids, parents: BTreeMap::new() })]),
-        }
+    Sequence {
+        meta: SequenceMeta {
+            source: format!("discs {group}"),
+            first_frame: i,
+            split: [Split::Train, Split::Val, Split::Test][group % 3],
+            split_group: format!("group-{group}"),
+            frame_ranges: None,
+        },
+        image,
+        labels: BTreeMap::from([("cells".to_owned(), Labels { ids, parents: BTreeMap::new() })]),
     }
 }
