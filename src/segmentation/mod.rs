@@ -8,10 +8,14 @@
 
 pub mod aji;
 pub mod assignment;
+pub mod bootstrap;
 pub mod ctc;
+pub mod examples;
 pub mod matching;
 pub mod overlap;
 pub mod scores;
+pub mod train;
+pub mod unet;
 
 use crate::data::DataError;
 use crate::error::{Advice, Exit};
