@@ -25,7 +25,12 @@ const PICTURE_WIDTH: usize = 160;
 ///
 /// # Errors
 /// [`ReportError`] where a picture cannot be encoded.
-pub fn page(summary: &Summary, trials: &Trials, plan: &Plan, settings: &Settings) -> Result<String, ReportError> {
+pub fn page(
+    summary: &Summary,
+    trials: &Trials,
+    plan: &Plan,
+    settings: &Settings,
+) -> Result<String, ReportError> {
     let n_real = trials.real_names.first().map_or(0, Vec::len);
     let lead = format!(
         "{} held-out real sequences in {} groups; {n_real} real and {} synthetic training sequences; {} seeds.",
@@ -43,7 +48,10 @@ pub fn page(summary: &Summary, trials: &Trials, plan: &Plan, settings: &Settings
     page.heading("Scores per arm");
     page.figures(&[
         Figure::plot(&levels(summary).to_svg(), "Mean over seeds, with interval."),
-        Figure::plot(&differences(summary).to_svg(), "Paired differences. Right of 0: better than real data alone."),
+        Figure::plot(
+            &differences(summary).to_svg(),
+            "Paired differences. Right of 0: better than real data alone.",
+        ),
     ]);
     page.table(&level_table(summary));
     page.table(&difference_table(summary));

@@ -87,6 +87,12 @@ impl Pool {
         }
     }
 
+    /// Returns the same frames for another thread; pixels are shared.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self { images: self.images.shallow_clone(), targets: self.targets.shallow_clone() }
+    }
+
     /// Returns the number of frames.
     pub fn len(&self) -> usize {
         self.images.size()[0] as usize

@@ -55,9 +55,14 @@ pub fn plan(real: &Plate, synthetic: &Plate, settings: &Settings) -> Result<Plan
     settings.check()?;
     for (role, plate) in [("real", real), ("synthetic", synthetic)] {
         if !plate.meta.labels.contains(&settings.label) {
-            let there = if plate.meta.labels.is_empty() { "none".to_owned() } else { plate.meta.labels.join(", ") };
+            let there =
+                if plate.meta.labels.is_empty() { "none".to_owned() } else { plate.meta.labels.join(", ") };
             return Err(SegmentationError::input(
-                format!("{}: the {role} plate has no labels named {}, it has {there}", plate.path.display(), settings.label),
+                format!(
+                    "{}: the {role} plate has no labels named {}, it has {there}",
+                    plate.path.display(),
+                    settings.label
+                ),
                 "name one that is there with --label, or make labels with `prepare --labels` and train on them",
             ));
         }
@@ -70,7 +75,11 @@ pub fn plan(real: &Plate, synthetic: &Plate, settings: &Settings) -> Result<Plan
         channel_indices(&plate.meta, &channels).map_err(|name| {
             let there: Vec<&str> = plate.meta.channels.iter().map(|c| c.name.as_str()).collect();
             SegmentationError::input(
-                format!("{}: the {role} plate has no channel {name}, it has {}", plate.path.display(), there.join(", ")),
+                format!(
+                    "{}: the {role} plate has no channel {name}, it has {}",
+                    plate.path.display(),
+                    there.join(", ")
+                ),
                 "both plates must name their channels alike; choose with --channel",
             )
         })?;
@@ -135,7 +144,13 @@ fn refuse_overlap(
     ))
 }
 
-fn notes(real: &Plate, synthetic: &Plate, settings: &Settings, leaked: &[String], n_train: usize) -> Vec<String> {
+fn notes(
+    real: &Plate,
+    synthetic: &Plate,
+    settings: &Settings,
+    leaked: &[String],
+    n_train: usize,
+) -> Vec<String> {
     let mut notes = Vec::new();
     if real.meta.single_movie {
         notes.push(
@@ -143,7 +158,10 @@ fn notes(real: &Plate, synthetic: &Plate, settings: &Settings, leaked: &[String]
         );
     }
     if !leaked.is_empty() {
-        notes.push(format!("The generator was trained on test groups ({}): the result is no evidence.", leaked.join(", ")));
+        notes.push(format!(
+            "The generator was trained on test groups ({}): the result is no evidence.",
+            leaked.join(", ")
+        ));
     }
     match real.meta.label_route.as_deref() {
         Some("annotation") => {}
@@ -159,7 +177,10 @@ fn notes(real: &Plate, synthetic: &Plate, settings: &Settings, leaked: &[String]
         notes.push("The synthetic plate does not say what its generator was trained on: leakage cannot be ruled out.".into());
     }
     if synthetic.meta.origin != Origin::Synthetic {
-        notes.push("The synthetic plate was not made by a generator; read \"synthetic\" as \"the second plate\".".into());
+        notes.push(
+            "The synthetic plate was not made by a generator; read \"synthetic\" as \"the second plate\"."
+                .into(),
+        );
     }
     if n_train < settings.real_sequences {
         notes.push(format!(
@@ -204,7 +225,8 @@ pub fn read(
             let mut sequence = plate.read(index)?;
             let counts: Array4<u16> = sequence.image.select(Axis(1), &channels);
             let labels = sequence.labels.remove(&settings.label).ok_or_else(|| {
-                SegmentationError::input(format!("no labels {}", settings.label), "prepare the plate again").at(well)
+                SegmentationError::input(format!("no labels {}", settings.label), "prepare the plate again")
+                    .at(well)
             })?;
             sequences.push(Labelled::new(well.clone(), meta.split_group.clone(), counts.view(), labels.ids));
             on_sequence();
@@ -222,7 +244,11 @@ pub fn read(
     {
         if sequences.iter().all(|s| s.labels.iter().all(|&id| id == 0)) {
             return Err(SegmentationError::input(
-                format!("no object in any of the {} {what} sequences (label {})", sequences.len(), settings.label),
+                format!(
+                    "no object in any of the {} {what} sequences (label {})",
+                    sequences.len(),
+                    settings.label
+                ),
                 "look at the labels in a viewer; a label route may have found nothing",
             ));
         }

@@ -15,6 +15,7 @@ pub mod examples;
 pub mod matching;
 pub mod material;
 pub mod overlap;
+pub mod pairs;
 pub mod protocol;
 pub mod scores;
 pub mod settings;

@@ -3,6 +3,9 @@
 //! Every arm trains the same network for the same number of steps on batches of the same size; only the source of the
 //! crops differs. What could favour an arm otherwise (choosing a checkpoint, more steps for more data) does not exist.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 use serde::Serialize;
@@ -101,9 +104,11 @@ pub fn n_steps(settings: &Settings) -> u64 {
     (Arm::ALL.len() * settings.seeds * settings.train.steps) as u64
 }
 
-/// Trains and scores all arms with all seeds.
+/// Trains and scores all arms with all seeds, `workers` trainings at a time.
 ///
 /// Within a seed, the arms share the drawn real sequences and the initial weights, so that their difference is paired.
+/// The result does not depend on `workers`. On a CPU let libtorch use one thread: a network this small gains nothing
+/// from more, and trainings side by side do.
 ///
 /// # Errors
 /// [`SegmentationError::Shape`] where truth and prediction differ in size, which is a bug.
@@ -112,39 +117,102 @@ pub fn run(
     settings: &Settings,
     base_seed: u64,
     device: Device,
+    workers: usize,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Trials, SegmentationError> {
+    let tasks: Vec<(usize, Arm)> =
+        (0..settings.seeds).flat_map(|seed| Arm::ALL.map(|arm| (seed, arm))).collect();
     let synthetic = Pool::new(&material.synthetic, device);
-    let mut trials = Trials { cells: Vec::new(), real_names: Vec::new(), pictures: pictures(&material.test) };
-    for index in 0..settings.seeds {
-        let chosen = choose(&material.real, settings.real_sequences, base_seed, index);
-        trials.real_names.push(chosen.iter().map(|s| s.name.clone()).collect());
-        let real = Pool::new(chosen, device);
-        for arm in Arm::ALL {
-            let pools: &[&Pool] = match arm {
-                Arm::Real => &[&real],
-                Arm::Synthetic => &[&synthetic],
-                Arm::Both => &[&real, &synthetic],
-            };
-            let key = seed::key(&[base_seed, index as u64, 1]);
-            let network = train(pools, &settings.train, device, key, &mut || on_event(Event::Step));
-            let mut counts = Vec::with_capacity(material.test.len());
-            for (at, sequence) in material.test.iter().enumerate() {
-                let found = predict(&network, sequence.image.view(), &settings.decode);
-                let scored = Counts::of_frames(sequence.labels.view(), found.view());
-                counts.push(scored.map_err(|e| e.at(&sequence.name))?);
-                if index == 0
-                    && let Some(picture) = trials.pictures.get_mut(at)
-                {
-                    picture.found.push(found.index_axis(Axis(0), found.dim().0 / 2).to_owned());
+    let next = AtomicUsize::new(0);
+    let mut done: Vec<Option<Result<Trained, SegmentationError>>> = tasks.iter().map(|_| None).collect();
+    let (send, receive) = mpsc::channel::<Message>();
+    std::thread::scope(|scope| {
+        for _ in 0..workers.clamp(1, tasks.len()) {
+            let (send, synthetic) = (send.clone(), synthetic.share());
+            let (tasks, next) = (&tasks, &next);
+            scope.spawn(move || {
+                while let Some(&(seed, arm)) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // Nobody listens any more only where the scope is being left by a panic.
+                    let mut on_step = || drop(send.send(Message::Event(Event::Step)));
+                    let trained =
+                        trial(material, &synthetic, settings, base_seed, device, (seed, arm), &mut on_step);
+                    drop(send.send(Message::Trained(seed, arm, trained)));
+                }
+            });
+        }
+        drop(send);
+        for message in receive {
+            match message {
+                Message::Event(event) => on_event(event),
+                Message::Trained(seed, arm, trained) => {
+                    if let Ok(trained) = &trained {
+                        let mean_ap = trained.cell.counts.iter().copied().sum::<Counts>().scores().mean_ap;
+                        on_event(Event::Scored { arm, seed, mean_ap });
+                    }
+                    if let Some(at) = tasks.iter().position(|task| *task == (seed, arm)) {
+                        done[at] = Some(trained);
+                    }
                 }
             }
-            let mean_ap = counts.iter().copied().sum::<Counts>().scores().mean_ap;
-            on_event(Event::Scored { arm, seed: index, mean_ap });
-            trials.cells.push(Cell { arm, seed: index, counts });
         }
+    });
+    let mut trials = Trials { cells: Vec::new(), real_names: Vec::new(), pictures: pictures(&material.test) };
+    for trained in done.into_iter().flatten() {
+        let Trained { cell, real_names, found } = trained?;
+        if cell.arm == Arm::Real {
+            trials.real_names.push(real_names);
+        }
+        if cell.seed == 0 {
+            trials.pictures.iter_mut().zip(found).for_each(|(picture, found)| picture.found.push(found));
+        }
+        trials.cells.push(cell);
     }
     Ok(trials)
+}
+
+/// What a worker tells.
+enum Message {
+    Event(Event),
+    Trained(usize, Arm, Result<Trained, SegmentationError>),
+}
+
+/// What a training leaves behind.
+struct Trained {
+    cell: Cell,
+    real_names: Vec<String>,
+    /// Labels of the middle frames of the first test sequences.
+    found: Vec<Array2<u32>>,
+}
+
+fn trial(
+    material: &Material,
+    synthetic: &Pool,
+    settings: &Settings,
+    base_seed: u64,
+    device: Device,
+    (seed, arm): (usize, Arm),
+    on_step: &mut dyn FnMut(),
+) -> Result<Trained, SegmentationError> {
+    let chosen = choose(&material.real, settings.real_sequences, base_seed, seed);
+    let real_names = chosen.iter().map(|s| s.name.clone()).collect();
+    let real = Pool::new(chosen, device);
+    let pools: &[&Pool] = match arm {
+        Arm::Real => &[&real],
+        Arm::Synthetic => &[synthetic],
+        Arm::Both => &[&real, synthetic],
+    };
+    let network = train(pools, &settings.train, device, seed::key(&[base_seed, seed as u64, 1]), on_step);
+    let mut counts = Vec::with_capacity(material.test.len());
+    let mut pictured = Vec::new();
+    for (at, sequence) in material.test.iter().enumerate() {
+        let found = predict(&network, sequence.image.view(), &settings.decode);
+        let scored = Counts::of_frames(sequence.labels.view(), found.view());
+        counts.push(scored.map_err(|e| e.at(&sequence.name))?);
+        if at < PICTURES {
+            pictured.push(found.index_axis(Axis(0), found.dim().0 / 2).to_owned());
+        }
+    }
+    Ok(Trained { cell: Cell { arm, seed, counts }, real_names, found: pictured })
 }
 
 /// Returns the real training sequences of one seed.
@@ -162,9 +230,7 @@ fn choose(real: &[Labelled], count: usize, base_seed: u64, index: usize) -> Vec<
     all
 }
 
-/// Returns the middle frames of test sequences spread over the set, still without predictions.
-///
-/// These are the first sequences of the list, so that [`run`] finds them by index.
+/// Returns the middle frames of the first test sequences, still without predictions.
 fn pictures(test: &[Labelled]) -> Vec<Picture> {
     test.iter()
         .take(PICTURES)
@@ -186,24 +252,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_arm_is_trained_with_every_seed_and_repeats_exactly() {
+    fn every_arm_is_trained_with_every_seed_whatever_the_number_of_workers() {
         let material = Material { real: discs(6, 3, 1), synthetic: discs(4, 1, 2), test: discs(3, 3, 3) };
         let mut settings = Settings { real_sequences: 2, ..Settings::quick() };
         (settings.train.steps, settings.train.batch, settings.train.base_channels) = (2, 4, 4);
-        let once = || {
+        let once = |workers| {
             let mut steps = 0;
             let count = &mut |event| steps += u64::from(matches!(event, Event::Step));
-            let trials = run(&material, &settings, 5, Device::Cpu, count).unwrap();
+            let trials = run(&material, &settings, 5, Device::Cpu, workers, count).unwrap();
             assert_eq!(steps, n_steps(&settings));
             trials
         };
-        let trials = once();
+        let trials = once(1);
         assert_eq!(trials.cells.len(), 9);
         assert!(trials.cells.iter().all(|cell| cell.counts.len() == 3));
         assert!(trials.pictures.iter().all(|p| p.found.len() == 3));
         assert!(trials.real_names.iter().all(|names| names.len() == 2));
         let counts = |t: &Trials| t.cells.iter().flat_map(|c| c.counts.clone()).collect::<Vec<_>>();
-        assert_eq!(counts(&trials), counts(&once()));
+        assert_eq!(counts(&trials), counts(&once(3)));
     }
 
     #[test]

@@ -72,7 +72,12 @@ impl Settings {
             ("real_sequences", self.real_sequences.to_string(), self.real_sequences >= 1, "at least 1"),
             ("seeds", self.seeds.to_string(), self.seeds >= MIN_SEEDS, "at least 3"),
             ("train.steps", train.steps.to_string(), train.steps >= 1, "at least 1"),
-            ("train.batch", train.batch.to_string(), train.batch >= 2, "at least 2, half of it synthetic in arm both"),
+            (
+                "train.batch",
+                train.batch.to_string(),
+                train.batch >= 2,
+                "at least 2, half of it synthetic in arm both",
+            ),
             ("train.crop_px", train.crop_px.to_string(), train.crop_px >= 8, "at least 8"),
             ("train.learning_rate", train.learning_rate.to_string(), train.learning_rate > 0.0, "above 0"),
             (
@@ -83,7 +88,12 @@ impl Settings {
             ),
             ("train.levels", train.levels.to_string(), (1..=6).contains(&train.levels), "1 to 6"),
             ("resamples", self.resamples.to_string(), self.resamples >= 100, "at least 100"),
-            ("confidence", self.confidence.to_string(), self.confidence > 0.0 && self.confidence < 1.0, "between 0 and 1"),
+            (
+                "confidence",
+                self.confidence.to_string(),
+                self.confidence > 0.0 && self.confidence < 1.0,
+                "between 0 and 1",
+            ),
         ];
         rules.into_iter().find(|rule| !rule.2).map_or(Ok(()), |(setting, value, _, expected)| {
             Err(SegmentationError::Setting { setting, value, expected: expected.to_owned() })

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::bootstrap::{BootstrapSettings, Design, Draw, Estimate, estimate};
 use super::examples::Labelled;
-use super::material::Plan;
 use super::matching::thresholds;
+use super::material::Plan;
 use super::protocol::{Arm, Trials};
 use super::scores::{Counts, Scores, mean_over_defined_images};
 use super::settings::Settings;
@@ -93,7 +93,8 @@ pub fn summarise(trials: &Trials, test: &[Labelled], settings: &Settings, base_s
         confidence: settings.confidence,
         seed: crate::seed::key(&[base_seed, 2]),
     };
-    let levels = |draw: &Draw| -> [[Option<f64>; ENDPOINTS.len()]; 3] { Arm::ALL.map(|arm| level(trials, arm, draw)) };
+    let levels =
+        |draw: &Draw| -> [[Option<f64>; ENDPOINTS.len()]; 3] { Arm::ALL.map(|arm| level(trials, arm, draw)) };
     let n = ENDPOINTS.len();
     // Three arms and two differences from the same resamples.
     let all: [Estimate; 5 * ENDPOINTS.len()] = estimate(&design, &bootstrap, |draw| {
@@ -156,7 +157,10 @@ impl Summary {
         };
         [
             sentence(&format!("Adding synthetic sequences to {n_real} real ones"), &self.both_minus_real),
-            sentence(&format!("Training on synthetic sequences instead of {n_real} real ones"), &self.synthetic_minus_real),
+            sentence(
+                &format!("Training on synthetic sequences instead of {n_real} real ones"),
+                &self.synthetic_minus_real,
+            ),
         ]
     }
 
@@ -168,26 +172,38 @@ impl Summary {
             .iter()
             .zip(&self.arms)
             .map(|(&arm, estimates)| {
-                let cells: Vec<Value> = trials.cells.iter().filter(|c| c.arm == arm).map(|cell| {
-                    let each: Vec<Scores> = cell.counts.iter().map(Counts::scores).collect();
-                    json!({
-                        "seed": cell.seed,
-                        "pooled": cell.counts.iter().copied().sum::<Counts>().report(),
-                        "mean_over_defined_sequences": mean_over_defined_images(&each),
+                let cells: Vec<Value> = trials
+                    .cells
+                    .iter()
+                    .filter(|c| c.arm == arm)
+                    .map(|cell| {
+                        let each: Vec<Scores> = cell.counts.iter().map(Counts::scores).collect();
+                        json!({
+                            "seed": cell.seed,
+                            "pooled": cell.counts.iter().copied().sum::<Counts>().report(),
+                            "mean_over_defined_sequences": mean_over_defined_images(&each),
+                        })
                     })
-                }).collect();
+                    .collect();
                 (arm.name().to_owned(), json!({ "estimates": estimates.to_json(), "seeds": cells }))
             })
             .collect();
-        let sequences: Vec<Value> = test.iter().enumerate().map(|(i, sequence)| {
-            let alone = Draw { sequences: vec![i], seeds: (0..self.n_seeds).collect() };
-            let arms: serde_json::Map<String, Value> = Arm::ALL.iter().map(|&arm| {
-                let values = level(trials, arm, &alone);
-                let named = ENDPOINTS.iter().zip(values).map(|(e, v)| (e.0.to_owned(), json!(v)));
-                (arm.name().to_owned(), Value::Object(named.collect()))
-            }).collect();
-            json!({ "name": sequence.name, "group": sequence.group, "arms": arms })
-        }).collect();
+        let sequences: Vec<Value> = test
+            .iter()
+            .enumerate()
+            .map(|(i, sequence)| {
+                let alone = Draw { sequences: vec![i], seeds: (0..self.n_seeds).collect() };
+                let arms: serde_json::Map<String, Value> = Arm::ALL
+                    .iter()
+                    .map(|&arm| {
+                        let values = level(trials, arm, &alone);
+                        let named = ENDPOINTS.iter().zip(values).map(|(e, v)| (e.0.to_owned(), json!(v)));
+                        (arm.name().to_owned(), Value::Object(named.collect()))
+                    })
+                    .collect();
+                json!({ "name": sequence.name, "group": sequence.group, "arms": arms })
+            })
+            .collect();
         json!({
             "verdict": {
                 "both": Verdict::of(self.both_minus_real.primary()),
@@ -239,7 +255,9 @@ mod tests {
     /// One object per sequence: arm `both` finds all, `real` half of them, `synthetic` none.
     fn hand_made(groups: usize) -> (Trials, Vec<Labelled>) {
         let truth = ndarray::arr2(&[[1_u32, 1, 0, 0]]);
-        let counts = |found: bool| Counts::of(truth.view(), truth.mapv(|id| if found { id } else { 0 }).view()).unwrap();
+        let counts = |found: bool| {
+            Counts::of(truth.view(), truth.mapv(|id| if found { id } else { 0 }).view()).unwrap()
+        };
         let test: Vec<Labelled> = (0..8)
             .map(|i| Labelled {
                 name: format!("A/{i}"),
@@ -270,7 +288,11 @@ mod tests {
         assert_eq!(Verdict::of(summary.both_minus_real.primary()), Verdict::Helps);
         assert_eq!(Verdict::of(summary.synthetic_minus_real.primary()), Verdict::DoesNotHelp);
         let [both, synthetic] = summary.sentences(1);
-        assert!(both.starts_with("Adding synthetic sequences to 1 real ones helps: AP 0.50:0.95 changes by +0.500"));
+        assert!(
+            both.starts_with(
+                "Adding synthetic sequences to 1 real ones helps: AP 0.50:0.95 changes by +0.500"
+            )
+        );
         assert!(synthetic.contains("does not help"));
     }
 

@@ -1,0 +1,3 @@
+//! The programs as users run them: exit codes, messages, outputs.
+
+mod segment_benchmark;
