@@ -1,2 +1,283 @@
-//! (being written)
-fn main() {}
+//! `generate`: a checkpoint to a synthetic, labelled plate.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use ndarray::{Array4, Axis};
+use serde_json::json;
+
+use lapsegan::cli::progress::Progress;
+use lapsegan::cli::record::Record;
+use lapsegan::cli::{Common, Failure, Outcome, device, run};
+use lapsegan::data::DataError;
+use lapsegan::data::labels::{self, RouteSettings, label_sequence};
+use lapsegan::data::output::refuse_existing;
+use lapsegan::data::plate::{Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split};
+use lapsegan::error::Exit;
+use lapsegan::generation::{Sampler, sample};
+use lapsegan::report::{Panel, contact_sheet};
+use lapsegan::training::checkpoint::{self, Checkpoint};
+
+/// Sequences from which the label threshold is estimated; the first of the seed, whichever are written.
+const THRESHOLD_SEQUENCES: u64 = 64;
+/// Sequences on the contact sheet.
+const SHEET_SEQUENCES: usize = 24;
+
+/// Generate synthetic sequences from a checkpoint
+///
+/// Writes a plate of the same form as prepare's: camera counts through the training data's calibration, tracked
+/// labels, and contact_sheet.png inside it. The same checkpoint, seed, --threads and --batch give the same bytes.
+#[derive(Parser)]
+#[command(name = "generate", after_help = EXAMPLES)]
+struct Args {
+    /// Checkpoint (.safetensors), or a run folder: its newest checkpoint
+    #[arg(long, value_name = "FILE|RUN", help_heading = "Input")]
+    checkpoint: PathBuf,
+
+    /// Synthetic plate to create (NAME.ome.zarr)
+    #[arg(long, value_name = "PLATE", help_heading = "Output")]
+    output: PathBuf,
+
+    /// Number of sequences
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000), help_heading = "Generation")]
+    count: u64,
+
+    /// Fidelity against variety: 1 leaves the latents, 0 gives the mean sequence
+    #[arg(long, default_value_t = 1.0, value_name = "PSI", allow_negative_numbers = true, help_heading = "Generation")]
+    truncation_psi: f64,
+
+    /// Sequences at a time
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096), help_heading = "Generation")]
+    batch: u64,
+
+    /// Where the labels come from
+    #[arg(long, value_enum, default_value_t = Route::FluorescenceThreshold, help_heading = "Labels")]
+    label_route: Route,
+
+    /// Channel whose brightness marks the objects [default: the last one]
+    #[arg(long, value_name = "NAME", help_heading = "Labels")]
+    label_channel: Option<String>,
+
+    /// Name of the label image [default: that of the training data, else cells]
+    #[arg(long, value_name = "NAME", help_heading = "Labels")]
+    label_name: Option<String>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  generate --checkpoint test-data/phantom-tiny.safetensors --output synthetic.ome.zarr --count 64
+  generate --checkpoint run --output more.ome.zarr --count 200 --seed 1 --truncation-psi 0.8";
+
+/// Where labels come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Route {
+    /// No labels.
+    None,
+    /// Threshold and watershed of a fluorescence channel.
+    FluorescenceThreshold,
+}
+
+/// What labelling needs, resolved.
+struct Labelling {
+    name: String,
+    channel: usize,
+    settings: RouteSettings,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    run::program("generate", device::libraries, execute)
+}
+
+fn execute(args: Args) -> Outcome {
+    let common = &args.common;
+    let mut record = Record::begin("generate", common);
+    if !(0.0..=2.0).contains(&args.truncation_psi) {
+        let message = format!("--truncation-psi {}: expected 0 to 2", args.truncation_psi);
+        return Err(Failure::usage(message, "1 leaves the latents as they are, 0.7 is a common choice"));
+    }
+    if common.config.is_some() || !common.set.is_empty() {
+        return Err(Failure::usage(
+            "generate has no settings beyond its flags: --config and --set do not apply",
+            "the network's configuration comes with the checkpoint",
+        ));
+    }
+    refuse_existing(&args.output, common.overwrite)?;
+    let checkpoint = find(&args)?;
+    let data = &checkpoint.manifest.data;
+    let label_channel = label_channel(&args, data)?;
+    let settings = json!({
+        "checkpoint": checkpoint.path,
+        "count": args.count,
+        "batch": args.batch,
+        "truncation_psi": args.truncation_psi,
+        "label_route": route_name(&args),
+        "label_channel": label_channel.map(|c| &data.channels[c].name),
+    });
+    if common.dry_run {
+        return Ok(json!({ "dry_run": true, "settings": settings }));
+    }
+
+    let device = device::select(&common.device, common.thread_count())?;
+    record.input("checkpoint", &checkpoint.path)?;
+    let sampler = Sampler::new(
+        &checkpoint.manifest.config.model,
+        &checkpoint.tensors,
+        &checkpoint.path.display().to_string(),
+        device,
+    )?;
+    let labelling = label_channel.and_then(|channel| labelling(&args, data, &sampler, channel));
+    let meta = plate_meta(&args, &checkpoint, labelling.as_ref());
+    let writer = PlateWriter::create(&args.output, &meta, args.count as usize, common.overwrite)?;
+    let bar = Progress::new("generating sequences", args.count, common.quiet);
+    let mut panels = Vec::new();
+    let mut objects = 0_usize;
+    let mut start = 0;
+    while start < args.count {
+        let end = (start + args.batch).min(args.count);
+        for (index, values) in (start..end).zip(sampler.sample(common.seed, start..end, args.truncation_psi)) {
+            let sequence = sequence(&checkpoint, data, labelling.as_ref(), index, &values);
+            objects += sequence.labels.values().map(|l| l.ids.iter().max().copied().unwrap_or(0) as usize).sum::<usize>();
+            writer.write(index as usize, &sequence)?;
+            if panels.len() < SHEET_SEQUENCES {
+                panels.push(panel(index, data, &sequence, &values));
+            }
+            bar.set(index + 1);
+        }
+        start = end;
+    }
+    bar.finish();
+    let scale = (96 / data.width).max(1);
+    contact_sheet(&panels, 4, scale).write_png(&writer.folder().join("contact_sheet.png"))?;
+    let result = json!({
+        "plate": args.output,
+        "sequences": args.count,
+        "kimg": checkpoint.manifest.sequences_seen as f64 / 1000.0,
+        "labels": meta.labels,
+        "label_route": meta.label_route,
+        "label_settings": labelling.as_ref().map(|l| &l.settings),
+        "objects": objects,
+        "contact_sheet": args.output.join("contact_sheet.png"),
+    });
+    record.write(writer.folder(), &settings, &device::name(device), &result)?;
+    writer.finish()?;
+    Ok(result)
+}
+
+fn find(args: &Args) -> Result<Checkpoint, Failure> {
+    if !args.checkpoint.is_dir() {
+        return Ok(checkpoint::read(&args.checkpoint)?);
+    }
+    let (found, warnings) = checkpoint::newest(&args.checkpoint);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let missing = || DataError::Missing {
+        path: args.checkpoint.join("checkpoints"),
+        expected: "a complete checkpoint of a run".into(),
+    };
+    Ok(found.ok_or_else(missing)?)
+}
+
+fn route_name(args: &Args) -> Option<&'static str> {
+    (args.label_route == Route::FluorescenceThreshold).then_some(labels::ROUTE)
+}
+
+fn label_channel(args: &Args, data: &PlateMeta) -> Result<Option<usize>, Failure> {
+    if args.label_route == Route::None {
+        return Ok(None);
+    }
+    let names: Vec<&str> = data.channels.iter().map(|c| c.name.as_str()).collect();
+    let Some(wanted) = &args.label_channel else { return Ok(Some(names.len() - 1)) };
+    match names.iter().position(|name| name == wanted) {
+        Some(channel) => Ok(Some(channel)),
+        None => Err(Failure {
+            message: format!("--label-channel {wanted}: the checkpoint has channels {}", names.join(", ")),
+            hint: Some("name one of them".into()),
+            exit: Exit::Usage,
+        }),
+    }
+}
+
+/// Estimates one threshold for all sequences of the seed; `None`, with a warning, where there is nothing to part.
+fn labelling(args: &Args, data: &PlateMeta, sampler: &Sampler, channel: usize) -> Option<Labelling> {
+    let sequences: Vec<Array4<f32>> = (0..THRESHOLD_SEQUENCES)
+        .step_by(args.batch as usize)
+        .flat_map(|start| {
+            let end = (start + args.batch).min(THRESHOLD_SEQUENCES);
+            sampler.sample(args.common.seed, start..end, args.truncation_psi)
+        })
+        .collect();
+    let planes = sequences.iter().flat_map(|s| s.outer_iter().map(|frame| frame.index_axis_move(Axis(0), channel)));
+    let settings = RouteSettings::estimate(planes)?;
+    if !settings.finds_two_classes() {
+        tracing::warn!(
+            "channel {} has no bright objects that a threshold parts from the background: labels may be meaningless",
+            data.channels[channel].name
+        );
+    }
+    let name = args.label_name.clone().or_else(|| data.labels.first().cloned()).unwrap_or_else(|| "cells".into());
+    Some(Labelling { name, channel, settings })
+}
+
+fn plate_meta(args: &Args, checkpoint: &Checkpoint, labelling: Option<&Labelling>) -> PlateMeta {
+    let manifest = &checkpoint.manifest;
+    let kimg = manifest.sequences_seen as f64 / 1000.0;
+    PlateMeta {
+        tool: "generate".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        origin: Origin::Synthetic,
+        seed: args.common.seed,
+        labels: labelling.map(|l| l.name.clone()).into_iter().collect(),
+        label_route: labelling.map(|_| labels::ROUTE.into()),
+        notes: vec![
+            format!("generator trained for {kimg:.3} kimg, truncation_psi {}", args.truncation_psi),
+            format!("checkpoint sha256 {}", manifest.tensors_sha256),
+        ],
+        ..manifest.data.clone()
+    }
+}
+
+fn sequence(
+    checkpoint: &Checkpoint,
+    data: &PlateMeta,
+    labelling: Option<&Labelling>,
+    index: u64,
+    values: &Array4<f32>,
+) -> Sequence {
+    let labels = labelling.map(|l| {
+        let fluorescence = values.index_axis(Axis(1), l.channel);
+        (l.name.clone(), label_sequence(fluorescence, &l.settings))
+    });
+    Sequence {
+        meta: SequenceMeta {
+            source: format!("checkpoint {}", &checkpoint.manifest.tensors_sha256[..16]),
+            first_frame: 0,
+            split: Split::Train,
+            split_group: format!("synthetic-{index}"),
+            frame_ranges: None,
+        },
+        image: sample::counts(values, data),
+        labels: labels.into_iter().collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn panel(index: u64, data: &PlateMeta, sequence: &Sequence, values: &Array4<f32>) -> Panel {
+    Panel {
+        planes: lapsegan::data::axes::channels_first(values.view()),
+        colors: data.channels.iter().map(|c| c.color).collect(),
+        outline: sequence.labels.values().next().map(|l| l.ids.clone()),
+        caption: format!("sequence {index}"),
+    }
+}

@@ -1,2 +1,543 @@
-//! (being written)
-fn main() {}
+//! `prepare`: a recording, or a simulated one, becomes a dataset plate.
+#![allow(missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lapsegan::cli::failure::Failure;
+use lapsegan::cli::progress::Progress;
+use lapsegan::cli::record::Record;
+use lapsegan::cli::{Common, Outcome, config, run};
+use lapsegan::data::assembly::{self, Surveyed};
+use lapsegan::data::intensity::Normalise;
+use lapsegan::data::output::{PendingFolder, refuse_existing, write_file};
+use lapsegan::data::plate::{Channel, Origin, PlateMeta, PlateWriter, Split, display_color};
+use lapsegan::data::recording::{Folder, Recording};
+use lapsegan::data::sequence::{self, Cut, Plan, Tiles};
+use lapsegan::data::source::Source;
+use lapsegan::phantom::{FIELD_UM, FRAME_INTERVAL_S, Phantom};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  prepare --channel brightfield=test-data/recording/brightfield \\
+          --channel gfp=test-data/recording/gfp --labels cells=test-data/recording/cells \\
+          --frame-interval 600 --output recording.ome.zarr
+  prepare phantom --positions 24 --output phantom.ome.zarr";
+
+/// Makes a dataset plate (OME-Zarr) of a time-lapse recording
+///
+/// Cuts windows of T frames, splits them by position (or by blocks of a single movie), calibrates intensities on the
+/// training part and attaches labels. `prepare phantom` simulates a recording with exact labels instead.
+#[derive(Parser, Debug)]
+#[command(name = "prepare", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    phantom: Option<Command>,
+    #[command(flatten)]
+    import: ImportFlags,
+    /// The plate to write, such as plate.ome.zarr
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Simulates budding yeast in traps, with exact labels
+    Phantom(Box<PhantomArguments>),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  prepare phantom --output phantom.ome.zarr
+  prepare phantom --positions 4 --size 64 --tiff frames --output phantom64.ome.zarr")]
+struct PhantomArguments {
+    /// Independent traps [default: 24]
+    #[arg(long, value_name = "N", help_heading = "Simulation")]
+    positions: Option<usize>,
+    /// Frames per trap, ten minutes apart [default: 24]
+    #[arg(long, value_name = "N", help_heading = "Simulation")]
+    frames_per_position: Option<usize>,
+    /// Rows and columns of a frame, a power of two; the field stays 13.4 um [default: 32]
+    #[arg(long, value_name = "PX", help_heading = "Simulation")]
+    size: Option<usize>,
+    /// Frames per sequence, T [default: 3]
+    #[arg(long, value_name = "T", help_heading = "Sequences")]
+    frames: Option<usize>,
+    /// Frames between the starts of two sequences [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Sequences")]
+    stride: Option<usize>,
+    /// How counts become the networks' range [default: percentile]
+    #[arg(long, value_enum, help_heading = "Sequences")]
+    normalise: Option<NormaliseFlag>,
+    /// The plate to write, such as phantom.ome.zarr
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    output: PathBuf,
+    /// Write the raw recording here as well, as folders of TIFF frames and PNG labels
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    tiff: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+struct ImportFlags {
+    /// Folder of a channel's frames (TIFF, PNG), or of one sub-folder per position; repeatable, the anchor first
+    #[arg(long, value_name = "NAME=DIR", help_heading = "Input")]
+    channel: Vec<String>,
+    /// Folder of label images (16-bit, one number per object, 0 is background); repeatable
+    #[arg(long, value_name = "NAME=DIR", help_heading = "Input")]
+    labels: Vec<String>,
+    /// How the labels came about, such as annotation or fluorescence_threshold
+    #[arg(long, value_name = "ROUTE", help_heading = "Input")]
+    label_route: Option<String>,
+    /// Pixel size of the input in micrometres
+    #[arg(long, value_name = "UM", help_heading = "Input")]
+    pixel_size: Option<f64>,
+    /// Time between frames in seconds
+    #[arg(long, value_name = "S", help_heading = "Input")]
+    frame_interval: Option<f64>,
+    /// Average blocks of K x K pixels [default: 1]
+    #[arg(long, value_name = "K", help_heading = "Input")]
+    downscale: Option<usize>,
+    /// Frames per sequence, T [default: 3]
+    #[arg(long, value_name = "T", help_heading = "Sequences")]
+    frames: Option<usize>,
+    /// Frames between the starts of two sequences [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Sequences")]
+    stride: Option<usize>,
+    /// Rows and columns of a tile, a power of two [default: the largest that fits, at most 256]
+    #[arg(long, value_name = "PX", help_heading = "Sequences")]
+    size: Option<usize>,
+    /// Tiles cut from a frame [default: grid]
+    #[arg(long, value_enum, help_heading = "Sequences")]
+    tiles: Option<TilesFlag>,
+    /// Frames per block of a single movie [default: for at least nine blocks]
+    #[arg(long, value_name = "N", help_heading = "Sequences")]
+    block: Option<usize>,
+    /// How counts become the networks' range [default: percentile]
+    #[arg(long, value_enum, help_heading = "Sequences")]
+    normalise: Option<NormaliseFlag>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NormaliseFlag {
+    /// 0.1 % to 99.9 % of the training pixels, per channel
+    Percentile,
+    /// As the published code: channel 0 per frame, others (counts - 150) / 2200
+    Original,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TilesFlag {
+    /// As many as cover the frame with little overlap
+    Grid,
+    /// One, from the middle
+    Centre,
+}
+
+impl From<NormaliseFlag> for Normalise {
+    fn from(flag: NormaliseFlag) -> Self {
+        match flag {
+            NormaliseFlag::Percentile => Self::Percentile,
+            NormaliseFlag::Original => Self::Original,
+        }
+    }
+}
+
+impl From<TilesFlag> for Tiles {
+    fn from(flag: TilesFlag) -> Self {
+        match flag {
+            TilesFlag::Grid => Self::Grid,
+            TilesFlag::Centre => Self::Centre,
+        }
+    }
+}
+
+impl AsRef<Common> for Arguments {
+    fn as_ref(&self) -> &Common {
+        match &self.phantom {
+            Some(Command::Phantom(phantom)) => &phantom.common,
+            None => &self.common,
+        }
+    }
+}
+
+/// Settings of an import, as they stand in a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImportSettings {
+    /// `NAME=DIR` per channel, the anchor first.
+    channel: Vec<String>,
+    /// `NAME=DIR` per label image.
+    labels: Vec<String>,
+    /// How the labels came about.
+    label_route: String,
+    /// Micrometres, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pixel_size: Option<f64>,
+    /// Seconds, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frame_interval: Option<f64>,
+    /// Block size of the averaging.
+    downscale: usize,
+    /// Frames per sequence.
+    frames: usize,
+    /// Frames between the starts of two sequences.
+    stride: usize,
+    /// Tile size in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<usize>,
+    /// Tiles per frame.
+    tiles: Tiles,
+    /// Frames per block of a single movie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    block: Option<usize>,
+    /// Intensity range.
+    normalise: Normalise,
+}
+
+/// Settings of a phantom, as they stand in a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhantomSettings {
+    /// Independent traps.
+    positions: usize,
+    /// Frames per trap.
+    frames_per_position: usize,
+    /// Image size in pixels.
+    size: usize,
+    /// Frames per sequence.
+    frames: usize,
+    /// Frames between the starts of two sequences.
+    stride: usize,
+    /// Intensity range.
+    normalise: Normalise,
+}
+
+/// What both routes have in common once their source is open.
+struct Job<'a> {
+    source: &'a dyn Source,
+    cut: Cut,
+    normalise: Normalise,
+    origin: Origin,
+    label_route: Option<String>,
+    pixel_size_um: Option<f64>,
+    frame_interval_s: Option<f64>,
+    notes: Vec<String>,
+    warnings: Vec<String>,
+    output: &'a Path,
+    common: &'a Common,
+}
+
+fn main() -> ExitCode {
+    run::program("prepare", || json!({}), execute)
+}
+
+fn execute(args: Arguments) -> Outcome {
+    let common = args.as_ref().clone();
+    // One pool for all work; a second start cannot happen in this process.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(common.thread_count()).build_global();
+    match args.phantom {
+        Some(Command::Phantom(phantom)) => simulate(&phantom),
+        None => import(&args.import, args.output.as_deref(), &common),
+    }
+}
+
+fn import(flags: &ImportFlags, output: Option<&Path>, common: &Common) -> Outcome {
+    let output = output.ok_or_else(|| {
+        Failure::usage("--output is missing", "name the plate to write: --output plate.ome.zarr")
+    })?;
+    let base = ImportSettings {
+        channel: Vec::new(),
+        labels: Vec::new(),
+        label_route: "annotation".into(),
+        pixel_size: None,
+        frame_interval: None,
+        downscale: 1,
+        frames: 3,
+        stride: 1,
+        size: None,
+        tiles: Tiles::Grid,
+        block: None,
+        normalise: Normalise::Percentile,
+    };
+    let mut settings = config::resolve(&base, common.config.as_deref(), &common.set)?;
+    if !flags.channel.is_empty() {
+        settings.channel.clone_from(&flags.channel);
+    }
+    if !flags.labels.is_empty() {
+        settings.labels.clone_from(&flags.labels);
+    }
+    replace(&mut settings.label_route, flags.label_route.clone());
+    replace(&mut settings.downscale, flags.downscale);
+    replace(&mut settings.frames, flags.frames);
+    replace(&mut settings.stride, flags.stride);
+    replace(&mut settings.tiles, flags.tiles.map(Tiles::from));
+    replace(&mut settings.normalise, flags.normalise.map(Normalise::from));
+    settings.pixel_size = flags.pixel_size.or(settings.pixel_size);
+    settings.frame_interval = flags.frame_interval.or(settings.frame_interval);
+    settings.size = flags.size.or(settings.size);
+    settings.block = flags.block.or(settings.block);
+    positive("--pixel-size", settings.pixel_size)?;
+    positive("--frame-interval", settings.frame_interval)?;
+    if settings.channel.is_empty() {
+        return Err(Failure::usage(
+            "--channel is missing",
+            "name a folder of frames for each channel, as in --channel phase=movie/phase, or run prepare phantom",
+        ));
+    }
+    let channels = folders("--channel", &settings.channel)?;
+    let labels = folders("--labels", &settings.labels)?;
+    refuse_existing(output, common.overwrite)?;
+
+    let mut record = Record::begin("prepare", common);
+    let recording = Recording::open(&channels, &labels, settings.downscale)?;
+    let (h, w) = recording.extent().size;
+    let fits = (0..=8).map(|k| 1 << k).filter(|&s| s <= h.min(w)).max().unwrap_or(1);
+    let size = settings.size.unwrap_or(fits);
+    settings.size = Some(size);
+    for folder in channels.iter().chain(&labels) {
+        if !common.dry_run {
+            record.input(&folder.name, &folder.path)?;
+        }
+    }
+    let job = Job {
+        source: &recording,
+        cut: Cut {
+            frames: settings.frames,
+            stride: settings.stride,
+            size,
+            tiles: settings.tiles,
+            block: settings.block,
+            seed: common.seed,
+        },
+        normalise: settings.normalise,
+        origin: Origin::Recording,
+        label_route: (!labels.is_empty()).then(|| settings.label_route.clone()),
+        pixel_size_um: settings.pixel_size.map(|um| um * settings.downscale as f64),
+        frame_interval_s: settings.frame_interval,
+        notes: recording.notes.clone(),
+        warnings: recording.warnings.clone(),
+        output,
+        common,
+    };
+    make_plate(job, &settings, &record, |_| Ok(()))
+}
+
+fn simulate(args: &PhantomArguments) -> Outcome {
+    let common = &args.common;
+    let base = PhantomSettings {
+        positions: 24,
+        frames_per_position: 24,
+        size: 32,
+        frames: 3,
+        stride: 1,
+        normalise: Normalise::Percentile,
+    };
+    let mut settings = config::resolve(&base, common.config.as_deref(), &common.set)?;
+    replace(&mut settings.positions, args.positions);
+    replace(&mut settings.frames_per_position, args.frames_per_position);
+    replace(&mut settings.size, args.size);
+    replace(&mut settings.frames, args.frames);
+    replace(&mut settings.stride, args.stride);
+    replace(&mut settings.normalise, args.normalise.map(Normalise::from));
+    for (flag, value, most) in [
+        ("--positions", settings.positions, 100_000),
+        ("--frames-per-position", settings.frames_per_position, 100_000),
+        ("--size", settings.size, 2048),
+    ] {
+        if !(1..=most).contains(&value) {
+            return Err(Failure::usage(
+                format!("{flag}: is {value}, expected 1 to {most}"),
+                format!("change {flag}"),
+            ));
+        }
+    }
+    if !settings.size.is_power_of_two() || settings.size < 16 {
+        let message = format!("--size: is {}, expected a power of two from 16 on", settings.size);
+        return Err(Failure::usage(message, "use --size 32 or --size 64"));
+    }
+    refuse_existing(&args.output, common.overwrite)?;
+    if let Some(folder) = &args.tiff {
+        refuse_existing(folder, common.overwrite)?;
+    }
+    let record = Record::begin("prepare", common);
+    let phantom = Phantom {
+        positions: settings.positions,
+        frames_per_position: settings.frames_per_position,
+        size: settings.size,
+    };
+    let recording = phantom.simulate(common.seed);
+    let job = Job {
+        source: &recording,
+        cut: Cut {
+            frames: settings.frames,
+            stride: settings.stride,
+            size: settings.size,
+            tiles: Tiles::Centre,
+            block: None,
+            seed: common.seed,
+        },
+        normalise: settings.normalise,
+        origin: Origin::Phantom,
+        label_route: Some("phantom_truth".into()),
+        pixel_size_um: Some(FIELD_UM / settings.size as f64),
+        frame_interval_s: Some(FRAME_INTERVAL_S),
+        notes: vec!["simulated budding yeast in a trap; labels are exact".into()],
+        warnings: Vec::new(),
+        output: &args.output,
+        common,
+    };
+    make_plate(job, &settings, &record, |()| {
+        if let Some(folder) = &args.tiff {
+            let pending = PendingFolder::create(folder, common.overwrite)?;
+            recording.export(pending.path())?;
+            pending.finish()?;
+        }
+        Ok(())
+    })
+}
+
+/// Plans, surveys and writes; `before_naming` runs when all of the plate is written but not named yet.
+fn make_plate(
+    job: Job<'_>,
+    settings: &impl Serialize,
+    record: &Record,
+    before_naming: impl FnOnce(()) -> Result<(), Failure>,
+) -> Outcome {
+    let Job { source, cut, normalise, common, .. } = &job;
+    let plan = sequence::plan(&source.extent(), cut)?;
+    let mut warnings = job.warnings.clone();
+    if plan.single_movie {
+        warnings.push("all splits are blocks of one movie: no evidence for a new one".into());
+    }
+    if !plan.windows.iter().any(|w| w.split == Split::Test) {
+        warnings.push("the movie is too short for a test part: all sequences are for training".into());
+    }
+    if job.output.to_str().is_some_and(|o| !o.ends_with(".zarr")) {
+        warnings.push("--output does not end in .ome.zarr: some programs open it by that ending only".into());
+    }
+    if common.dry_run {
+        let planned = result(&job, &plan, None, &warnings);
+        return Ok(
+            json!({ "dry_run": true, "settings": settings, "seed": common.seed, "would_write": planned }),
+        );
+    }
+    let surveyed = assembly::survey(*source, &plan, cut.frames, cut.size, *normalise)?;
+    for quality in &surveyed.quality {
+        warnings.extend(quality.warnings());
+    }
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let channels = source.channels().into_iter().zip(&surveyed.calibrations);
+    let meta = PlateMeta {
+        tool: "prepare".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        origin: job.origin,
+        seed: common.seed,
+        frames: cut.frames,
+        height: cut.size,
+        width: cut.size,
+        channels: channels
+            .map(|(name, &calibration)| Channel { color: display_color(&name), name, calibration })
+            .collect(),
+        labels: source.labels(),
+        label_route: job.label_route.clone(),
+        pixel_size_um: job.pixel_size_um,
+        frame_interval_s: job.frame_interval_s,
+        single_movie: plan.single_movie,
+        normalise: normalise.name().into(),
+        trained_on: Vec::new(),
+        notes: job.notes.clone(),
+    };
+    let count = plan.windows.len();
+    let writer = PlateWriter::create(job.output, &meta, count, common.overwrite)?;
+    let progress = Progress::new("writing sequences", count as u64, common.quiet);
+    assembly::write(*source, &plan, cut.frames, cut.size, *normalise, &writer, &|done| progress.set(done))?;
+    progress.finish();
+    let result = result(&job, &plan, Some(&surveyed), &warnings);
+    let quality = json!({ "channels": surveyed.quality, "warnings": warnings });
+    write_file(&writer.folder().join("quality.json"), format!("{quality:#}\n").as_bytes())?;
+    record.write(writer.folder(), settings, "cpu", &result)?;
+    before_naming(())?;
+    writer.finish()?;
+    Ok(result)
+}
+
+fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[String]) -> Value {
+    let splits = [Split::Train, Split::Val, Split::Test];
+    let windows = |split| plan.windows.iter().filter(move |w| w.split == split);
+    let per_split = |count: &dyn Fn(Split) -> usize| json!({ "train": count(splits[0]), "val": count(splits[1]), "test": count(splits[2]) });
+    let groups = |split| windows(split).map(|w| &w.group).collect::<std::collections::BTreeSet<_>>().len();
+    let channels: Vec<Value> = job
+        .source
+        .channels()
+        .into_iter()
+        .enumerate()
+        .map(|(i, name)| match surveyed {
+            Some(s) => json!({ "name": name, "calibration": s.calibrations[i], "quality": s.quality[i] }),
+            None => json!({ "name": name }),
+        })
+        .collect();
+    json!({
+        "plate": job.output,
+        "sequences": plan.windows.len(),
+        "sequences_per_split": per_split(&|split| windows(split).count()),
+        "groups_per_split": per_split(&groups),
+        "frames": job.cut.frames,
+        "size_px": job.cut.size,
+        "channels": channels,
+        "labels": job.source.labels(),
+        "single_movie": plan.single_movie,
+        "dropped_frames": plan.dropped_frames,
+        "notes": job.notes,
+        "warnings": warnings,
+    })
+}
+
+fn replace<T>(setting: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *setting = value;
+    }
+}
+
+fn positive(flag: &str, value: Option<f64>) -> Result<(), Failure> {
+    match value {
+        Some(v) if !(v.is_finite() && v > 0.0) => Err(Failure::usage(
+            format!("{flag}: is {v}, expected a number above 0"),
+            format!("leave {flag} out where it is not known"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the folders of `NAME=DIR` arguments.
+fn folders(flag: &str, pairs: &[String]) -> Result<Vec<Folder>, Failure> {
+    let mut folders: Vec<Folder> = Vec::new();
+    for pair in pairs {
+        let hint = format!("write {flag} NAME=DIR, as in {flag} gfp=movie/gfp");
+        let Some((name, path)) =
+            pair.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(Failure::usage(format!("{flag} {pair}: expected NAME=DIR"), hint));
+        };
+        if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+            let message = format!(
+                "{flag} {pair}: the name {name} holds other characters than letters, digits, _ and -"
+            );
+            return Err(Failure::usage(message, hint));
+        }
+        if folders.iter().any(|f| f.name == name) {
+            return Err(Failure::usage(format!("{flag} {pair}: the name {name} is given twice"), hint));
+        }
+        folders.push(Folder { name: name.into(), path: path.into() });
+    }
+    Ok(folders)
+}

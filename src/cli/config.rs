@@ -35,8 +35,6 @@ pub enum ConfigError {
         place: String,
         /// Which setting and what is wrong with it.
         message: String,
-        /// Names that exist at this place.
-        known: Vec<String>,
     },
 }
 
@@ -52,8 +50,7 @@ impl Advice for ConfigError {
         match self {
             Self::Missing { .. } => Some("give the path of a TOML file, such as a run's config.toml".into()),
             Self::Syntax { .. } => Some("settings are TOML: --set batch=8, --set preset=\"tiny\"".into()),
-            Self::Setting { known, .. } if known.is_empty() => None,
-            Self::Setting { known, .. } => Some(format!("known settings here: {}", known.join(", "))),
+            Self::Setting { .. } => Some("--dry-run prints all settings with their values".into()),
         }
     }
 }
@@ -101,7 +98,6 @@ fn read<T: DeserializeOwned>(table: &Table, place: &str) -> Result<T, ConfigErro
     table.clone().try_into().map_err(|e: toml::de::Error| ConfigError::Setting {
         place: place.to_owned(),
         message: e.message().to_owned(),
-        known: if e.message().contains("unknown field") { Vec::new() } else { table.keys().cloned().collect() },
     })
 }
 

@@ -30,9 +30,13 @@ impl Advice for DeviceError {
     }
 
     fn hint(&self) -> Option<String> {
-        matches!(self, Self::NotAvailable { .. }).then(|| {
-            "use --device cpu, or a CUDA libtorch (LAPSEGAN_CUDA=1 make setup, or LD_LIBRARY_PATH) on a machine with a driver"
-                .to_owned()
+        Some(match self {
+            Self::Unknown(_) => "--device auto takes a GPU where there is one".into(),
+            Self::NotAvailable { .. } => {
+                "use --device cpu, or a CUDA libtorch (LAPSEGAN_CUDA=1 make setup, or LD_LIBRARY_PATH) on a machine \
+                 with a driver"
+                    .into()
+            }
         })
     }
 }

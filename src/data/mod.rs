@@ -3,15 +3,22 @@
 //! Arrays here are `ndarray`, images `[T, C, H, W]` in camera counts, labels `[T, H, W]`. Nothing here knows a network.
 //! Start with [`plate`], the contract that all five programs share.
 
+pub mod assembly;
 pub mod axes;
+pub mod loader;
 mod file_names;
+mod grid;
 pub mod image_file;
+pub mod intensity;
 pub mod labels;
 mod ome_zarr;
 pub mod output;
 pub mod plate;
 mod plate_writer;
 pub mod png;
+pub mod recording;
+pub mod sequence;
+pub mod source;
 mod store;
 pub mod tiff;
 
@@ -86,6 +93,14 @@ pub enum DataError {
         path: PathBuf,
         /// What the decoder said.
         found: String,
+    },
+    /// A plate without a sequence of a split that is needed.
+    #[error("{path}: no sequence of split `{split}`", path = path.display())]
+    EmptySplit {
+        /// The plate.
+        path: PathBuf,
+        /// The split.
+        split: &'static str,
     },
     /// An image file with pixels of a kind that cannot be used.
     #[error("{path}: holds {found}, expected {expected}", path = path.display())]
@@ -214,6 +229,7 @@ impl Advice for DataError {
             Self::MissingPixels { .. } | Self::DamagedPixels { .. } => {
                 Some("copy the plate again, or write it again; nothing was read in its place".into())
             }
+            Self::EmptySplit { .. } => Some("prepare a plate from more frames or positions".into()),
             Self::PixelType { expected, .. } if expected.contains("ids") => {
                 Some("save label images as 16-bit integers, one number per object".into())
             }

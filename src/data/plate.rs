@@ -78,6 +78,25 @@ pub struct Channel {
     pub calibration: Calibration,
 }
 
+/// Returns the display colour that people expect of a channel name.
+pub fn display_color(name: &str) -> [u8; 3] {
+    let name = name.to_lowercase();
+    let is = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    if is(&["gfp", "green", "488", "fitc", "venus"]) {
+        [0, 255, 0]
+    } else if is(&["rfp", "cherry", "red", "561", "tomato", "mko"]) {
+        [255, 0, 0]
+    } else if is(&["yfp", "yellow", "citrine"]) {
+        [255, 255, 0]
+    } else if is(&["cfp", "dapi", "bfp", "blue", "hoechst", "405"]) {
+        [0, 128, 255]
+    } else if is(&["cy5", "far", "640", "cdc"]) {
+        [255, 0, 255]
+    } else {
+        [255, 255, 255]
+    }
+}
+
 /// `attributes.lapsegan` of the plate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlateMeta {

@@ -1,6 +1,6 @@
 //! Writing a plate: sequences in any order and from several threads, the plate's own metadata last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::output::PendingFolder;
-use super::plate::{FORMAT, Labels, PlateMeta, Sequence};
+use super::plate::{Origin, FORMAT, Labels, PlateMeta, Sequence};
 use super::{DataError, ome_zarr};
 
 /// Writes a plate to a temporary sibling, which gets the final name only when all of it is there.
@@ -30,10 +30,15 @@ impl PlateWriter {
         if count == 0 {
             return Err(unfit(0, "count", "0 sequences", "at least one"));
         }
-        let name = path.file_name().map_or_else(|| "plate".into(), |n| n.to_string_lossy().into_owned());
+        // Not the file's name: a plate must not change its bytes by being written elsewhere.
+        let name = match meta.origin {
+            Origin::Recording => "recording",
+            Origin::Phantom => "phantom",
+            Origin::Synthetic => "synthetic",
+        };
         Ok(Self {
             pending: PendingFolder::create(path, overwrite)?,
-            name: name.trim_end_matches(".ome.zarr").to_owned(),
+            name: name.to_owned(),
             meta: meta.clone(),
             written: Mutex::new(vec![false; count]),
         })

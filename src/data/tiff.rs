@@ -74,10 +74,10 @@ fn pages<R: std::io::Read + std::io::Seek>(decoder: &mut Decoder<R>) -> usize {
         return pages.max(2);
     }
     // The text may be Latin-1 (the micro sign of old ImageJ); only digits matter here.
-    let text = match decoder.find_tag(Tag::ImageDescription) {
-        Ok(Some(value)) => value.into_string().unwrap_or_default(),
-        _ => String::new(),
-    };
+    let mut head = [0; 1024];
+    let length = decoder.image_ifd().find_tag_bytes(Tag::ImageDescription, &mut head, 0);
+    let length = length.ok().flatten().unwrap_or(0).min(head.len());
+    let text = String::from_utf8_lossy(&head[..length]);
     if !text.starts_with("ImageJ=") {
         return 1;
     }
@@ -180,9 +180,15 @@ mod tests {
         let mut bytes = Cursor::new(Vec::new());
         let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
         let mut page = encoder.new_image::<colortype::Gray16>(1, 1).unwrap();
-        page.encoder().write_tag(Tag::ImageDescription, "ImageJ=1.54f\nimages=6\nslices=6\n").unwrap();
+        page.encoder().write_tag(Tag::ImageDescription, "ImageJ=1.54f\nimages=6\nunit=um\n").unwrap();
         page.write_data(&[1]).unwrap();
-        assert!(matches!(error(bytes.get_ref()), DataError::Stack { pages: 6, .. }));
+        let mut bytes = bytes.into_inner();
+        assert!(matches!(error(&bytes), DataError::Stack { pages: 6, .. }));
+
+        // The micro sign as old ImageJ wrote it is no UTF-8.
+        let unit = bytes.windows(5).position(|w| w == b"unit=").unwrap();
+        bytes[unit + 5] = 0xB5;
+        assert!(matches!(error(&bytes), DataError::Stack { pages: 6, .. }));
     }
 
     #[test]

@@ -1,1 +1,8 @@
-//! generation (being written).
+//! From a checkpoint to sequences: seeded latents, truncation, camera counts, labels.
+//!
+//! Everything random is keyed by (seed, sequence index), so a shard or another batch size draws the same latents.
+
+pub mod latent;
+pub mod sample;
+
+pub use sample::Sampler;

@@ -1,1 +1,79 @@
-//! model (being written).
+//! The networks: a multi-domain StyleGAN2 skip generator and a U-Net discriminator.
+//!
+//! Axis legend: N batch, D domain (image channel of the data set), C feature maps, T time step, H rows, W columns;
+//! O, I out and in feature maps and k kernel size of weights; L latent slots (one per styled layer), `z` and `w` the
+//! latents before and after the mapping network.
+//!
+//! Every layer is `X` with `X::new(vs, ...)` and `forward`; parameter paths equal the names in the published
+//! checkpoints. `Reference:` comments mark what is kept or changed of the published code (Reich, Prangemeier et al.,
+//! "Multi-StyleGAN", MICCAI 2021). Nothing here knows a data set.
+
+pub mod config;
+pub mod discriminator;
+pub mod equalized;
+pub mod generator;
+pub mod mapping;
+pub mod modulated_conv;
+pub mod non_local;
+pub mod resample;
+pub mod residual;
+pub mod scale;
+pub mod synthesis;
+pub mod weights;
+
+pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
+pub use discriminator::{Discriminator, Logits};
+pub use generator::Generator;
+
+use crate::error::{Advice, Exit};
+
+/// What can be wrong with a network's configuration or weights.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Sizes that do not fit together.
+    #[error("model configuration: {field} is {actual}, expected {expected}")]
+    Config {
+        /// Field of the configuration.
+        field: String,
+        /// Its value.
+        actual: String,
+        /// What would work.
+        expected: String,
+    },
+    /// A weight file lacks a tensor, or has one of another shape.
+    #[error("{file}: tensor {name}: {problem}")]
+    Weights {
+        /// The weight file.
+        file: String,
+        /// Name of the tensor.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A weight file that cannot be read.
+    #[error("{file}: {problem}")]
+    Unreadable {
+        /// The weight file.
+        file: String,
+        /// What the reader said.
+        problem: String,
+    },
+}
+
+impl Advice for ModelError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config { .. } => Exit::Usage,
+            _ => Exit::BadInput,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Config { .. } => "start from a preset and change one field at a time with --set".into(),
+            Self::Weights { .. } => "use the config.toml of the run that wrote the weights".into(),
+            Self::Unreadable { .. } => "the file may be incomplete: use another checkpoint of the run".into(),
+        })
+    }
+}

@@ -1,1 +1,21 @@
-//! optim (being written).
+//! Optimisation of named parameters: Adam, gradient clipping, exponential moving average.
+//!
+//! A leaf: the GAN and the segmenter use it, it uses nothing of ours.
+
+pub mod adam;
+pub mod clip;
+pub mod ema;
+
+pub use adam::{Adam, AdamConfig};
+
+use tch::Tensor;
+
+/// Returns the gradients of a scalar with respect to parameters; `None` where it does not depend on one.
+///
+/// Only what leads to these parameters is computed: other networks in the graph cost nothing.
+pub fn gradients(loss: &Tensor, parameters: &[Tensor]) -> Vec<Option<Tensor>> {
+    Tensor::run_backward(&[loss], parameters, false, false)
+        .into_iter()
+        .map(|gradient| gradient.defined().then_some(gradient))
+        .collect()
+}

@@ -1,1 +1,120 @@
-//! training (being written).
+//! Adversarial training, resumable bit by bit on the CPU.
+//!
+//! Start with [`run`]: its loop is the algorithm. [`phases`] holds the optimiser steps, [`schedule`] says when each is
+//! due, [`checkpoint`] what a run needs to go on. Every random draw is keyed by (seed, iteration, stream), so that
+//! resuming needs only the iteration counter.
+
+pub mod checkpoint;
+pub mod config;
+pub mod phases;
+pub mod preset;
+pub mod run;
+pub mod samples;
+pub mod schedule;
+pub mod state;
+pub mod stats;
+
+pub use config::{Config, TrainingConfig};
+pub use preset::Preset;
+
+use std::path::PathBuf;
+
+use crate::data::DataError;
+use crate::error::{Advice, Exit};
+use crate::model::ModelError;
+
+/// What can go wrong in training.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// A plate or file.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A network's configuration or weights.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A setting out of its range.
+    #[error("training configuration: {field} is {actual}, expected {expected}")]
+    Config {
+        /// Field of the configuration.
+        field: String,
+        /// Its value.
+        actual: String,
+        /// What would work.
+        expected: String,
+    },
+    /// The configuration asks for parts of the recipe that this version does not train with.
+    #[error("this version cannot train with {}", phases.join(", "))]
+    PhaseNotBuilt {
+        /// Names of the phases.
+        phases: Vec<String>,
+    },
+    /// A checkpoint that does not belong to this run.
+    #[error("{path}: checkpoint differs from this run in {}", fields.join("; "))]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Differing fields with both values.
+        fields: Vec<String>,
+    },
+    /// A checkpoint that cannot be used.
+    #[error("{path}: {problem}")]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A loss that is no number any more.
+    #[error("{loss} is {value} at {kimg:.3} kimg; the last checkpoint is from before")]
+    Diverged {
+        /// Name of the loss.
+        loss: String,
+        /// Its value.
+        value: f64,
+        /// Where in the run.
+        kimg: f64,
+    },
+    /// Asked to stop; a checkpoint was written.
+    #[error("{reason} at {kimg:.3} kimg; checkpoint written")]
+    Stopped {
+        /// What asked.
+        reason: String,
+        /// Where in the run.
+        kimg: f64,
+        /// Exit code that says so.
+        exit: Exit,
+    },
+}
+
+impl Advice for TrainingError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Data(error) => error.exit(),
+            Self::Model(error) => error.exit(),
+            Self::Config { .. } | Self::PhaseNotBuilt { .. } => Exit::Usage,
+            Self::OtherRun { .. } | Self::Checkpoint { .. } => Exit::BadInput,
+            Self::Diverged { .. } => Exit::Failed,
+            Self::Stopped { exit, .. } => *exit,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::Model(error) => error.hint(),
+            Self::Config { .. } => Some("start from a preset and change one field at a time with --set".into()),
+            Self::PhaseNotBuilt { .. } => {
+                Some("train with --preset tiny or small, or switch these parts off with --set".into())
+            }
+            Self::OtherRun { .. } => {
+                Some("resume with the run's own config.toml and data, or start a new --output from it with --init".into())
+            }
+            Self::Checkpoint { .. } => Some("use another checkpoint of the run".into()),
+            Self::Diverged { .. } => {
+                Some("lower training.generator_lr and training.discriminator_lr, or raise training.r1_gamma".into())
+            }
+            Self::Stopped { .. } => Some("run the same command again with --resume".into()),
+        }
+    }
+}

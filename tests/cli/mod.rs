@@ -1,3 +1,5 @@
-//! The programs as users run them: exit codes, messages, outputs.
+//! The programs as black boxes: good calls, bad input, interruptions.
 
+mod generate;
 mod segment_benchmark;
+mod train;

@@ -1,3 +1,5 @@
 //! What several test modules need.
 
+pub(crate) mod plates;
+pub(crate) mod programs;
 pub(crate) mod safetensors;

@@ -1,0 +1,95 @@
+//! Training batches: the whole training split in one tensor, in the networks' axis order and range.
+//!
+//! A time-lapse data set of this kind is a gigabyte at most, so it stays on the device and a batch is an index.
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+use tch::{Device, Tensor};
+
+use super::plate::{Plate, Split};
+use super::{DataError, axes};
+use crate::seed;
+
+/// What may be done to a training sequence without making it untrue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symmetry {
+    /// Mirror columns with probability 1/2.
+    pub mirror: bool,
+    /// Mirror rows and transpose as well: for scenes without a preferred direction.
+    pub dihedral: bool,
+}
+
+/// The training split on a device.
+#[derive(Debug)]
+pub struct Dataset {
+    /// `[S, D, T, H, W]`, values in [0, 1].
+    images: Tensor,
+    seed: u64,
+}
+
+impl Dataset {
+    /// Reads the training split of a plate; `progress` is called with the number of sequences read.
+    pub fn load(plate: &Plate, seed: u64, device: Device, progress: &dyn Fn(u64)) -> Result<Self, DataError> {
+        let mut images = Vec::new();
+        for (done, index) in plate.indices(Split::Train).into_iter().enumerate() {
+            let sequence = plate.read(index)?;
+            let values = axes::channels_first(sequence.normalised(&plate.meta).view()); // [T, C, H, W] -> [C, T, H, W]
+            let shape: Vec<i64> = values.shape().iter().map(|&n| n as i64).collect();
+            let flat: Vec<f32> = values.into_iter().collect();
+            images.push(Tensor::from_slice(&flat).reshape(shape));
+            progress(done as u64 + 1);
+        }
+        if images.is_empty() {
+            return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train" });
+        }
+        Ok(Self { images: Tensor::stack(&images, 0).to_device(device), seed })
+    }
+
+    /// Returns the number of training sequences.
+    pub fn len(&self) -> usize {
+        self.images.size()[0] as usize
+    }
+
+    /// Returns whether there is none; never true for a loaded data set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs.
+    ///
+    /// `-> [N, D, T, H, W]`, values in [0, 1].
+    pub fn batch(&self, iteration: u64, count: usize, symmetry: Symmetry) -> Tensor {
+        let total = self.len() as u64;
+        let mut order: Option<(u64, Vec<i64>)> = None;
+        let mut rng = seed::stream(&[self.seed, iteration, 0x5ee]);
+        let samples: Vec<Tensor> = (0..count as u64)
+            .map(|i| {
+                let position = iteration * count as u64 + i;
+                let epoch = position / total;
+                if order.as_ref().is_none_or(|(known, _)| *known != epoch) {
+                    let mut indices: Vec<i64> = (0..total as i64).collect();
+                    indices.shuffle(&mut seed::stream(&[self.seed, epoch, 0xe90c]));
+                    order = Some((epoch, indices));
+                }
+                let index = order.as_ref().map_or(0, |(_, o)| o[(position % total) as usize]);
+                transform(&self.images.select(0, index), symmetry, rng.random_range(0..8))
+            })
+            .collect();
+        Tensor::stack(&samples, 0)
+    }
+}
+
+/// Applies one of the eight symmetries of the square to rows and columns, as far as they are allowed.
+fn transform(sequence: &Tensor, symmetry: Symmetry, draw: u32) -> Tensor {
+    let mut out = sequence.shallow_clone();
+    if (symmetry.mirror || symmetry.dihedral) && draw & 1 == 1 {
+        out = out.flip([-1]);
+    }
+    if symmetry.dihedral && draw & 2 == 2 {
+        out = out.flip([-2]);
+    }
+    if symmetry.dihedral && draw & 4 == 4 {
+        out = out.transpose(-1, -2);
+    }
+    out
+}

@@ -1,0 +1,132 @@
+//! The discriminator: a 2-d U-Net over the stacked frames with one logit per sequence and one per pixel.
+
+use tch::Tensor;
+use tch::nn::Path;
+
+use super::config::ModelConfig;
+use super::equalized::{BiasActivation, Conv, Linear, channels_last};
+use super::non_local::NonLocalBlock;
+use super::residual::ResidualBlock;
+use super::scale::{Downscale, Upscale};
+
+/// Width of the hidden layer of the classification head.
+const HEAD_WIDTH: i64 = 128;
+
+/// What the discriminator says; larger means more real.
+#[derive(Debug)]
+pub struct Logits {
+    /// One per sequence. `[N, 1]`
+    pub scalar: Tensor,
+    /// One per pixel. `[N, 1, 1, H, W]`
+    pub pixel: Tensor,
+}
+
+/// U-Net discriminator.
+#[derive(Debug)]
+pub struct Discriminator {
+    encoder: Vec<Block>,
+    downscale: Vec<Downscale>,
+    head: (Linear, BiasActivation, Linear),
+    upscale: Vec<Upscale>,
+    decoder: Vec<Block>,
+    last: (BiasActivation, Conv),
+}
+
+/// A block of the encoder or decoder.
+#[derive(Debug)]
+enum Block {
+    Residual(ResidualBlock),
+    NonLocal(NonLocalBlock),
+}
+
+impl Discriminator {
+    /// Makes all parameters under their published names.
+    pub fn new(vs: &Path, config: &ModelConfig) -> Self {
+        let widths = &config.discriminator.encoder;
+        let planes = (config.domains * config.frames) as i64;
+        let blocks = widths.len();
+        let encoder = (0..blocks)
+            .map(|i| {
+                let path = vs / "encoder_blocks" / i;
+                let inputs = if i == 0 { planes } else { widths[i - 1] };
+                // Reference: fixed positions, whatever the depth.
+                if i == 2 {
+                    Block::NonLocal(NonLocalBlock::new(&path, inputs, widths[i]))
+                } else {
+                    Block::Residual(ResidualBlock::new(&path, inputs, widths[i], i + 2 >= blocks))
+                }
+            })
+            .collect();
+        let downscale =
+            (0..blocks - 1).map(|i| Downscale::new(&(vs / "downscale_convolutions" / i), widths[i])).collect();
+        let head = vs / "classification_head";
+        let pairs = &config.discriminator.decoder;
+        let gain = config.discriminator.skip_gain;
+        let upscale = (0..blocks - 1)
+            .map(|j| {
+                let (below, beside) = (widths[blocks - 1 - j], widths[blocks - 2 - j]);
+                Upscale::new(&(vs / "transposed_convolutions" / j), below, pairs[j][0] - beside, gain)
+            })
+            .collect();
+        let decoder = (0..blocks - 1)
+            .map(|j| {
+                let path = vs / "decoder_blocks" / j;
+                let [inputs, outputs] = pairs[j];
+                if j == 1 {
+                    Block::NonLocal(NonLocalBlock::new(&path, inputs, outputs))
+                } else {
+                    Block::Residual(ResidualBlock::new(&path, inputs, outputs, false))
+                }
+            })
+            .collect();
+        let end = vs / "final_mapping";
+        let last_width = pairs[pairs.len() - 1][1];
+        Self {
+            encoder,
+            downscale,
+            head: (
+                Linear::new(&(&head / 2), widths[blocks - 1], HEAD_WIDTH, None),
+                BiasActivation::new(&(&head / 3), HEAD_WIDTH),
+                Linear::new(&(&head / 4), HEAD_WIDTH, 1, None),
+            ),
+            upscale,
+            decoder,
+            last: (
+                BiasActivation::new(&(&end / 0), last_width),
+                Conv::new(&(&end / 1), last_width, 1, 1, 1, 0, false),
+            ),
+        }
+    }
+
+    /// Judges sequences. `[N, D, T, H, W]` -> [`Logits`]
+    pub fn forward(&self, images: &Tensor) -> Logits {
+        let mut x = channels_last(&images.flatten(1, 2)); // [N, D, T, H, W] -> [N, D T, H, W]
+        let mut skips = Vec::new();
+        for (i, block) in self.encoder.iter().enumerate() {
+            x = block.forward(&x);
+            if let Some(down) = self.downscale.get(i) {
+                let smaller = down.forward(&x);
+                skips.push(std::mem::replace(&mut x, smaller));
+            }
+        }
+        let (hidden, activation, out) = &self.head;
+        let pooled = x.mean_dim(Some([2_i64, 3].as_slice()), false, x.kind()); // [N, C, H, W] -> [N, C]
+        let scalar = out.forward(&activation.forward(&hidden.forward(&pooled)));
+        for (up, block) in self.upscale.iter().zip(&self.decoder) {
+            let skip = skips.pop().expect("one feature per doubling was kept");
+            x = block.forward(&Tensor::cat(&[up.forward(&x), skip], 1));
+        }
+        let (activation, conv) = &self.last;
+        let pixel = conv.forward(&activation.forward(&x)).unsqueeze(1); // [N, 1, H, W] -> [N, 1, 1, H, W]
+        Logits { scalar, pixel }
+    }
+}
+
+impl Block {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Residual(block) => block.forward(x),
+            Self::NonLocal(block) => block.forward(x),
+        }
+    }
+}

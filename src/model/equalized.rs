@@ -1,0 +1,111 @@
+//! Layers with equalized learning rate: raw weights from N(0, 1), scaled in every forward pass.
+
+use tch::Tensor;
+use tch::nn::{Init, Path};
+
+/// Slope of every leaky ReLU here.
+const SLOPE: f64 = 0.2;
+
+const STANDARD_NORMAL: Init = Init::Randn { mean: 0.0, stdev: 1.0 };
+
+/// Returns `lrelu(x)` with slope 0.2.
+///
+/// One kernel, and the mask is cut from the graph: the derivative of a leaky ReLU's mask is zero, but autograd would
+/// push those zeros through the whole network in every second-order step such as R1.
+pub fn leaky_relu(x: &Tensor) -> Tensor {
+    x.detach().leaky_relu_backward(x, SLOPE, false)
+}
+
+/// Returns `x / sqrt(mean(x^2) + 1e-8)` over axis 1. `[N, Z] -> [N, Z]`
+pub fn pixel_norm(x: &Tensor) -> Tensor {
+    // 1e-8 keeps rsqrt finite for an all-zero row.
+    let mean = x.square().mean_dim(Some([1_i64].as_slice()), true, x.kind());
+    x * (mean + 1e-8).rsqrt()
+}
+
+/// Bias per channel, then leaky ReLU.
+///
+/// Reference: gain 1, not sqrt 2; the sqrt 2 sits in the weight scale of the layer before.
+#[derive(Debug)]
+pub struct BiasActivation {
+    bias: Tensor, // [C]
+}
+
+impl BiasActivation {
+    /// Makes `bias`, zeros of `[channels]`.
+    pub fn new(vs: &Path, channels: i64) -> Self {
+        Self { bias: vs.zeros("bias", &[channels]) }
+    }
+
+    /// Returns the activation of `[N, C]` or `[N, C, H, W]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let bias = if x.dim() == 4 { self.bias.view([1, -1, 1, 1]) } else { self.bias.shallow_clone() };
+        leaky_relu(&(x + bias))
+    }
+}
+
+/// Equalized linear layer.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor, // [O, I]
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// Makes `weight`, and `bias` filled with a value where one is given.
+    pub fn new(vs: &Path, inputs: i64, outputs: i64, bias: Option<f64>) -> Self {
+        Self {
+            weight: vs.var("weight", &[outputs, inputs], STANDARD_NORMAL),
+            bias: bias.map(|value| vs.var("bias", &[outputs], Init::Const(value))),
+        }
+    }
+
+    /// `[N, I] -> [N, O]`
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let size = self.weight.size();
+        let weight = &self.weight * (2.0 / size[1] as f64).sqrt();
+        let bias = self.bias.as_ref().map(|b| b * (2.0 / size[0] as f64).sqrt());
+        x.linear(&weight, bias.as_ref())
+    }
+}
+
+/// Equalized 2-d convolution.
+#[derive(Debug)]
+pub struct Conv {
+    weight: Tensor, // [O, I, k, k]
+    bias: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+}
+
+impl Conv {
+    /// Makes `weight`, and a zero `bias` where asked for.
+    pub fn new(vs: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64, padding: i64, bias: bool) -> Self {
+        Self {
+            weight: vs.var("weight", &[outputs, inputs, kernel, kernel], STANDARD_NORMAL),
+            bias: bias.then(|| vs.zeros("bias", &[outputs])),
+            stride,
+            padding,
+        }
+    }
+
+    /// `[N, I, H, W] -> [N, O, H', W']`
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let size = self.weight.size();
+        let weight = &self.weight * weight_scale(&size);
+        let bias = self.bias.as_ref().map(|b| b * (2.0 / size[0] as f64).sqrt());
+        x.conv2d(&weight, bias.as_ref(), self.stride, self.padding, 1, 1)
+    }
+}
+
+/// Returns `sqrt(2 / (I k k))` of a weight `[O, I, k, k]`.
+pub fn weight_scale(size: &[i64]) -> f64 {
+    (2.0 / size[1..].iter().product::<i64>() as f64).sqrt()
+}
+
+/// Returns `x` with the channels last in memory; the axes keep their order.
+///
+/// Depthwise and pointwise operations are several times faster so; everything after inherits the layout.
+pub fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}

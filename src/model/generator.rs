@@ -1,0 +1,195 @@
+//! The generator: one mapping network, one stack of convolutions per domain, shared styles.
+
+use tch::nn::{Init, Path};
+use tch::{Device, Kind, Tensor};
+
+use super::config::{ModelConfig, Wiring};
+use super::equalized::channels_last;
+use super::mapping::Mapping;
+use super::modulated_conv::{Mode, Style};
+use super::synthesis::{OutputBlock, StyledConv};
+
+/// Source of the noise of a layer: called with domain, layer (0 is the 4 px layer) and resolution, returns
+/// `[N or 1, 1, resolution, resolution]`.
+pub type NoiseSource<'a> = dyn FnMut(usize, usize, i64) -> Tensor + 'a;
+
+/// The multi-domain skip generator.
+#[derive(Debug)]
+pub struct Generator {
+    mapping: Mapping,
+    stacks: Vec<Stack>,
+    noise_buffers: Vec<Tensor>,
+    wiring: Wiring,
+    latent: i64,
+    latent_slots: i64,
+    device: Device,
+}
+
+/// The convolutions of one domain.
+#[derive(Debug)]
+struct Stack {
+    constant_input: Tensor, // [1, C, 4, 4]
+    start: StyledConv,
+    start_output: OutputBlock,
+    main: Vec<StyledConv>, // up and plain in turn, two per doubling
+    outputs: Vec<OutputBlock>,
+}
+
+impl Generator {
+    /// Makes all parameters and the noise buffers under their published names.
+    pub fn new(vs: &Path, config: &ModelConfig) -> Self {
+        let sizes = &config.generator;
+        let mapping = Mapping::new(&(vs / "style_mapping"), sizes.latent, sizes.mapping_depth);
+        let stacks = (0..config.domains).map(|domain| Stack::new(vs, config, domain)).collect();
+        let noises = vs / "noises";
+        let noise_buffers = (0..2 * sizes.channels.len() - 1)
+            .map(|layer| {
+                let size = noise_resolution(layer);
+                let name = if layer == 0 { "noise_start".into() } else { format!("noise_{}", layer - 1) };
+                let values = Tensor::randn([1, 1, size, size], (Kind::Float, vs.device()));
+                noises.add(&name, values, false)
+            })
+            .collect();
+        Self {
+            mapping,
+            stacks,
+            noise_buffers,
+            wiring: sizes.wiring,
+            latent: sizes.latent,
+            latent_slots: sizes.latent_slots(),
+            device: vs.device(),
+        }
+    }
+
+    /// Maps latents. `z [N, Z] -> w [N, Z]`
+    pub fn map(&self, z: &Tensor) -> Tensor {
+        self.mapping.forward(z)
+    }
+
+    /// Repeats `w` for every layer. `[N, Z] -> ws [N, L, Z]`
+    pub fn broadcast(&self, w: &Tensor) -> Tensor {
+        w.unsqueeze(1).expand([-1, self.latent_slots, -1], false)
+    }
+
+    /// Mixes styles: slots below `inject_index` from the first latents, the others from the second.
+    ///
+    /// `w1, w2 [N, Z] -> ws [N, L, Z]`
+    pub fn mix(&self, w1: &Tensor, w2: &Tensor, inject_index: i64) -> Tensor {
+        let first = w1.unsqueeze(1).expand([-1, inject_index, -1], false);
+        let second = w2.unsqueeze(1).expand([-1, self.latent_slots - inject_index, -1], false);
+        Tensor::cat(&[first, second], 1)
+    }
+
+    /// Synthesises sequences from one latent per layer. `ws [N, L, Z] -> [N, D, T, H, W]`, unbounded, data is in [0, 1].
+    pub fn synthesise(&self, ws: &Tensor, noise: &mut NoiseSource) -> Tensor {
+        let n = ws.size()[0];
+        let slot = |j: usize| ws.select(1, j as i64); // [N, L, Z] -> [N, Z]
+        let mut features: Vec<Tensor> = Vec::new();
+        let mut images: Vec<Tensor> = Vec::new();
+        // The first domain owns the affine maps; the others reuse its styles.
+        let (mut conv_style, mut output_style) = (None, None);
+        for (domain, stack) in self.stacks.iter().enumerate() {
+            let constant = channels_last(&stack.constant_input.expand([n, -1, -1, -1], false));
+            let (h, style) =
+                stack.start.forward(&constant, &style_of(&slot(0), conv_style.as_ref()), &noise(domain, 0, 4));
+            conv_style.get_or_insert(style);
+            let (image, style) =
+                stack.start_output.forward(&h, &style_of(&slot(1), output_style.as_ref()), None);
+            output_style.get_or_insert(style);
+            features.push(h);
+            images.push(image);
+        }
+        for i in 0..self.stacks[0].outputs.len() {
+            for layer in [2 * i, 2 * i + 1] {
+                let mut shared = None;
+                let latent = slot(layer + 1);
+                for (domain, stack) in self.stacks.iter().enumerate().take(self.live_domains()) {
+                    let noise = noise(domain, layer + 1, noise_resolution(layer + 1));
+                    let style = style_of(&latent, shared.as_ref());
+                    let (h, style) = stack.main[layer].forward(&features[domain], &style, &noise);
+                    features[domain] = h;
+                    shared.get_or_insert(style);
+                }
+            }
+            let mut shared = None;
+            let latent = slot(2 * i + 3);
+            for (domain, stack) in self.stacks.iter().enumerate() {
+                // Reference: the published code feeds every domain's output block from the first domain's features.
+                let source = domain.min(self.live_domains() - 1);
+                let style = style_of(&latent, shared.as_ref());
+                let (image, style) = stack.outputs[i].forward(&features[source], &style, Some(&images[domain]));
+                images[domain] = image;
+                shared.get_or_insert(style);
+            }
+        }
+        Tensor::stack(&images, 1) // D x [N, T, H, W] -> [N, D, T, H, W]
+    }
+
+    /// Returns fresh noise for every layer, sample and domain, from libtorch's current seed.
+    pub fn random_noise(&self, n: i64) -> impl FnMut(usize, usize, i64) -> Tensor + use<> {
+        let device = self.device;
+        move |_, _, size| Tensor::randn([n, 1, size, size], (Kind::Float, device))
+    }
+
+    /// Returns the stored noise, the same for every sample and domain.
+    pub fn fixed_noise(&self) -> impl FnMut(usize, usize, i64) -> Tensor + '_ {
+        |_, layer, _| self.noise_buffers[layer].shallow_clone()
+    }
+
+    /// Returns the width of `z` and `w`.
+    pub fn latent_size(&self) -> i64 {
+        self.latent
+    }
+
+    /// Returns the number of latent slots L.
+    pub fn latent_slots(&self) -> i64 {
+        self.latent_slots
+    }
+
+    /// Returns the number of noise layers: one at 4 px, two per doubling.
+    pub fn noise_layers(&self) -> usize {
+        self.noise_buffers.len()
+    }
+
+    /// Returns the number of domains whose main convolutions influence the image.
+    fn live_domains(&self) -> usize {
+        if self.wiring == Wiring::Original { 1 } else { self.stacks.len() }
+    }
+}
+
+/// Returns rows and columns of a noise layer: 4, then 8, 8, 16, 16, ...
+pub fn noise_resolution(layer: usize) -> i64 {
+    4 << layer.div_ceil(2)
+}
+
+fn style_of<'a>(latent: &'a Tensor, shared: Option<&'a Tensor>) -> Style<'a> {
+    shared.map_or(Style::Latent(latent), Style::Shared)
+}
+
+impl Stack {
+    fn new(vs: &Path, config: &ModelConfig, domain: usize) -> Self {
+        let sizes = &config.generator;
+        let (c, frames, gain) = (&sizes.channels, config.frames as i64, sizes.skip_gain);
+        let latent = (domain == 0).then_some(sizes.latent);
+        let at = |part: &str| vs / format!("{part}_{}", domain + 1);
+        let (main_path, output_path) = (at("main_convolutions"), at("output_blocks"));
+        let doublings = 0..c.len() - 1;
+        Self {
+            constant_input: at("constant_input").var("input", &[1, c[0], 4, 4], Init::Const(1.0)),
+            start: StyledConv::new(&at("starting_convolution"), c[0], c[0], latent, Mode::Plain),
+            start_output: OutputBlock::new(&at("starting_output_block"), c[0], frames, latent, true, gain),
+            main: doublings
+                .clone()
+                .flat_map(|i| {
+                    [
+                        StyledConv::new(&(&main_path / (2 * i)), c[i], c[i + 1], latent, Mode::Up),
+                        StyledConv::new(&(&main_path / (2 * i + 1)), c[i + 1], c[i + 1], latent, Mode::Plain),
+                    ]
+                })
+                .collect(),
+            outputs: doublings
+                .map(|i| OutputBlock::new(&(&output_path / i), c[i + 1], frames, latent, false, gain))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Named configurations.
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{Config, TrainingConfig};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
+
+/// A named configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// 32-64 px, a CPU, minutes.
+    Tiny,
+    /// 64-128 px, one GPU or a patient CPU.
+    Small,
+    /// The method as the article describes it.
+    Paper,
+    /// What the published code does, for its checkpoints and for parity.
+    Original,
+}
+
+impl Preset {
+    /// All presets with their names on the command line.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("tiny", Self::Tiny), ("small", Self::Small), ("paper", Self::Paper), ("original", Self::Original)];
+
+    /// Returns the configuration for data of `domains` channels, `frames` frames and `resolution` px.
+    ///
+    /// A resolution that is no power of two gives a configuration that fails its check.
+    pub fn config(self, domains: usize, frames: usize, resolution: usize) -> Config {
+        let levels = (resolution.max(4).ilog2() - 1) as usize;
+        let (generator, discriminator) = match self {
+            Self::Tiny => tiny_networks(levels),
+            Self::Small => small_networks(levels),
+            Self::Paper => published_networks(levels, Wiring::Paper),
+            Self::Original => published_networks(levels, Wiring::Original),
+        };
+        let training = match self {
+            Self::Tiny => tiny_recipe(),
+            Self::Small => small_recipe(),
+            Self::Paper | Self::Original => published_recipe(),
+        };
+        Config { training, model: ModelConfig { domains, frames, resolution, generator, discriminator } }
+    }
+}
+
+fn tiny_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
+    let generator = GeneratorConfig {
+        channels: widths(levels, &[64, 64, 64, 32, 16]),
+        latent: 64,
+        mapping_depth: 4,
+        wiring: Wiring::Paper,
+        // The published 1 fades every coarser image by 4 per doubling; minutes are too short to grow out of that.
+        skip_gain: 4.0,
+    };
+    let encoder: &[i64] = if levels < 5 { &[32, 64, 96, 128] } else { &[16, 32, 64, 96, 128] };
+    (generator, DiscriminatorConfig::mirrored(shallower(encoder, levels), 4.0))
+}
+
+fn small_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
+    let generator = GeneratorConfig {
+        channels: widths(levels, &[256, 256, 256, 128, 64, 32]),
+        latent: 256,
+        mapping_depth: 8,
+        wiring: Wiring::Paper,
+        skip_gain: 4.0,
+    };
+    let encoder: &[i64] = if levels < 6 { &[64, 128, 192, 256, 256] } else { &[32, 64, 128, 192, 256] };
+    (generator, DiscriminatorConfig::mirrored(shallower(encoder, levels), 4.0))
+}
+
+fn published_networks(levels: usize, wiring: Wiring) -> (GeneratorConfig, DiscriminatorConfig) {
+    let generator =
+        GeneratorConfig { channels: vec![512; levels], latent: 512, mapping_depth: 8, wiring, skip_gain: 1.0 };
+    (generator, DiscriminatorConfig::mirrored(shallower(&[128, 256, 384, 768, 1024], levels), 1.0))
+}
+
+/// Returns one width per resolution; the last listed one repeats.
+fn widths(levels: usize, listed: &[i64]) -> Vec<i64> {
+    (0..levels).map(|i| listed[i.min(listed.len() - 1)]).collect()
+}
+
+/// Returns as many encoder blocks as leave 4 px at the end.
+fn shallower(encoder: &[i64], levels: usize) -> &[i64] {
+    &encoder[..encoder.len().min(levels.max(2))]
+}
+
+/// Chosen by curves of sliced Wasserstein distance against kimg on the phantom, see `tests/benches/README.md`.
+fn tiny_recipe() -> TrainingConfig {
+    TrainingConfig {
+        kimg: 20.0,
+        batch: 16,
+        generator_lr: 2e-3,
+        mapping_lr_factor: 0.1,
+        discriminator_lr: 2e-3,
+        adam_beta1: 0.0,
+        adam_beta2: 0.99,
+        adam_eps: 1e-8,
+        gradient_clip: 5.0,
+        ema_half_life_kimg: 2.0,
+        ema_rampup: 0.05,
+        r1_gamma: 1.0,
+        r1_interval: 8,
+        style_mixing_probability: 0.5,
+        mirror: true,
+        dihedral: false,
+        path_length_weight: 0.0,
+        ada: false,
+        top_k: false,
+        cut_mix_probability: 0.0,
+        wrong_order: false,
+        tick_kimg: 2.0,
+        keep_checkpoints: 3,
+    }
+}
+
+fn small_recipe() -> TrainingConfig {
+    TrainingConfig { kimg: 1000.0, ema_half_life_kimg: 10.0, tick_kimg: 4.0, ..tiny_recipe() }
+}
+
+/// Section 13 of the published configuration; 100 epochs of about 3,200 windows per focal plane.
+fn published_recipe() -> TrainingConfig {
+    TrainingConfig {
+        kimg: 800.0,
+        batch: 24,
+        generator_lr: 2e-4,
+        mapping_lr_factor: 0.01,
+        discriminator_lr: 6e-4,
+        adam_beta1: 0.0,
+        adam_beta2: 0.999,
+        adam_eps: 1e-8,
+        gradient_clip: 5.0,
+        // 0.999 per iteration of 24 sequences.
+        ema_half_life_kimg: 24.0 / 1000.0 * 692.8,
+        ema_rampup: 0.0,
+        r1_gamma: 10.0,
+        r1_interval: 16,
+        style_mixing_probability: 0.9,
+        mirror: true,
+        dihedral: false,
+        // ln 2 / (256^2 (ln 256 - ln 2)): StyleGAN2's constant.
+        path_length_weight: 2.1798e-6,
+        ada: true,
+        top_k: true,
+        cut_mix_probability: 0.5,
+        wrong_order: true,
+        tick_kimg: 4.0,
+        keep_checkpoints: 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_fits_every_power_of_two() {
+        for (name, preset) in Preset::ALL {
+            for resolution in [16, 32, 64, 128, 256] {
+                let checked = preset.config(2, 3, resolution).validate();
+                assert!(checked.is_ok(), "{name} at {resolution}: {checked:?}");
+            }
+        }
+        assert!(Preset::Tiny.config(2, 3, 48).validate().is_err());
+    }
+
+    #[test]
+    fn the_published_sizes_are_those_of_the_reference() {
+        let config = Preset::Original.config(2, 3, 256).model;
+        assert_eq!(config.generator.channels, [512; 7]);
+        assert_eq!(config.generator.latent_slots(), 14);
+        assert_eq!(config.discriminator.decoder, [[1024, 768], [768, 384], [384, 256], [256, 128]]);
+    }
+}

@@ -1,0 +1,138 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tch::Device;
+
+use super::checkpoint::{self, Identity};
+use super::phases::{self, Draw};
+use super::schedule::{self, Phase};
+use super::state::State;
+use super::stats::{self, Accumulator};
+use super::{TrainingError, samples};
+use crate::data::DataError;
+use crate::data::loader::{Dataset, Symmetry};
+use crate::error::Exit;
+use crate::optim::ema;
+
+/// What a run works on.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The run folder.
+    pub folder: &'a Path,
+    /// Configuration, seed, data description.
+    pub identity: Identity,
+    /// The training split.
+    pub dataset: Dataset,
+    /// Where the tensors are.
+    pub device: Device,
+    /// Longest time between checkpoints.
+    pub checkpoint_interval: Duration,
+    /// Stop, with a checkpoint, after this time.
+    pub time_budget: Option<Duration>,
+}
+
+/// What the loop tells whoever watches it.
+#[derive(Debug)]
+pub enum Event {
+    /// An iteration is done: kimg so far.
+    Progress(f64),
+    /// A tick is done.
+    Tick {
+        /// Kimg so far.
+        kimg: f64,
+        /// Seconds per kimg during the tick.
+        seconds_per_kimg: f64,
+        /// Means of losses and gradient norms over the tick.
+        means: Vec<(&'static str, f64)>,
+    },
+}
+
+/// Trains until the configured kimg, and returns the last checkpoint.
+///
+/// `stop` is asked once per iteration; a reason makes the loop write a checkpoint and return
+/// [`TrainingError::Stopped`].
+///
+/// # Errors
+/// [`TrainingError::Diverged`] where a loss is no number any more, and what writing says.
+pub fn train(
+    run: &Run,
+    state: &mut State,
+    stop: &dyn Fn() -> Option<(String, Exit)>,
+    watch: &mut dyn FnMut(Event),
+) -> Result<PathBuf, TrainingError> {
+    let config = &run.identity.config.training;
+    let symmetry = Symmetry { mirror: config.mirror, dihedral: config.dihedral };
+    let checkpoints = run.folder.join("checkpoints");
+    let goal = (config.kimg * 1000.0).ceil() as u64;
+    let tick = (config.tick_kimg * 1000.0).max(1.0) as u64;
+    let mut means = Accumulator::default();
+    let started = Instant::now();
+    let (mut tick_started, mut tick_seen) = (Instant::now(), state.sequences_seen);
+    let mut last_checkpoint = Instant::now();
+
+    stats::truncate(run.folder, state.kimg())?;
+    if state.sequences_seen == 0 {
+        write_samples(run, state)?;
+        checkpoint::save(&checkpoints, state, &run.identity)?;
+    }
+    while state.sequences_seen < goal {
+        // The batch and all draws follow from the iteration alone.
+        state.iteration += 1;
+        let draw = |stream| Draw { run_seed: run.identity.seed, iteration: state.iteration, stream };
+        let (draw_d, draw_g) = (draw(1), draw(2));
+        let real = run.dataset.batch(state.iteration - 1, config.batch, symmetry);
+
+        for phase in schedule::due(state.iteration, config) {
+            means.add(match phase {
+                Phase::DiscriminatorMain => phases::discriminator_main(state, config, &real, draw_d),
+                Phase::DiscriminatorR1 => phases::discriminator_r1(state, config, &real),
+                Phase::GeneratorMain => {
+                    phases::generator_main(state, config, config.batch as i64, run.device, draw_g)
+                }
+            });
+        }
+
+        // Gema: the average that images are made from.
+        let decay = ema::decay(config.ema_half_life_kimg, config.ema_rampup, state.kimg(), config.batch);
+        ema::update(&mut state.generator_ema.parameters, &state.generator.parameters, decay);
+        state.sequences_seen += config.batch as u64;
+        watch(Event::Progress(state.kimg()));
+
+        let done = state.sequences_seen >= goal;
+        if done || state.sequences_seen / tick > (state.sequences_seen - config.batch as u64) / tick {
+            let means = means.take();
+            let seconds = tick_started.elapsed().as_secs_f64();
+            let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);
+            if let Some((loss, value)) = means.iter().find(|(_, value)| !value.is_finite()) {
+                return Err(TrainingError::Diverged { loss: (*loss).into(), value: *value, kimg: state.kimg() });
+            }
+            stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;
+            write_samples(run, state)?;
+            watch(Event::Tick { kimg: state.kimg(), seconds_per_kimg, means });
+            (tick_started, tick_seen) = (Instant::now(), state.sequences_seen);
+        }
+
+        let budget_used = run.time_budget.filter(|budget| started.elapsed() >= *budget);
+        let reason = stop().or_else(|| budget_used.map(|_| ("time budget used".to_owned(), Exit::TimeBudget)));
+        if !done && (reason.is_some() || last_checkpoint.elapsed() >= run.checkpoint_interval) {
+            checkpoint::save(&checkpoints, state, &run.identity)?;
+            checkpoint::prune(&checkpoints, config.keep_checkpoints)?;
+            last_checkpoint = Instant::now();
+        }
+        if let Some((reason, exit)) = reason.filter(|_| !done) {
+            return Err(TrainingError::Stopped { reason, kimg: state.kimg(), exit });
+        }
+    }
+    let last = checkpoint::save(&checkpoints, state, &run.identity)?;
+    checkpoint::prune(&checkpoints, config.keep_checkpoints)?;
+    Ok(last)
+}
+
+fn write_samples(run: &Run, state: &State) -> Result<(), TrainingError> {
+    let folder = run.folder.join("samples");
+    std::fs::create_dir_all(&folder).map_err(DataError::io(&folder))?;
+    let path = folder.join(format!("kimg_{:010.3}.png", state.kimg()));
+    samples::write(&path, &state.generator_ema.net, &run.identity.data, run.identity.seed, run.device)
+}

@@ -1,0 +1,39 @@
+//! Sample grids: the same latents at every tick, so that a viewer sees the run move.
+
+use std::path::Path;
+
+use ndarray::Array4;
+use tch::{Device, Kind, Tensor};
+
+use super::TrainingError;
+use crate::data::DataError;
+use crate::data::plate::PlateMeta;
+use crate::model::Generator;
+use crate::report::{Panel, contact_sheet};
+use crate::seed;
+
+/// Sequences on a grid.
+const COUNT: i64 = 16;
+
+/// Renders the grid of a generator with its stored noise and writes it as PNG.
+pub fn write(path: &Path, generator: &Generator, data: &PlateMeta, run_seed: u64, device: Device) -> Result<(), TrainingError> {
+    tch::manual_seed(seed::key(&[run_seed, 0x6A1D]) as i64);
+    let z = Tensor::randn([COUNT, generator.latent_size()], (Kind::Float, Device::Cpu)).to_device(device);
+    let images = tch::no_grad(|| {
+        let ws = generator.broadcast(&generator.map(&z));
+        generator.synthesise(&ws, &mut generator.fixed_noise()).to_device(Device::Cpu).contiguous()
+    });
+    let colors: Vec<[u8; 3]> = data.channels.iter().map(|c| c.color).collect();
+    let shape = (data.channels.len(), data.frames, data.height, data.width);
+    let panels: Vec<Panel> = (0..COUNT)
+        .map(|i| {
+            let values: Vec<f32> = Vec::try_from(images.get(i).flatten(0, -1)).unwrap_or_default();
+            let planes = Array4::from_shape_vec(shape, values).unwrap_or_else(|_| Array4::zeros(shape));
+            Panel { planes, colors: colors.clone(), outline: None, caption: String::new() }
+        })
+        .collect();
+    let scale = (96 / data.width).max(1);
+    contact_sheet(&panels, 4, scale).write_png(path).map_err(|error| {
+        DataError::Io { path: path.to_owned(), source: std::io::Error::other(error.to_string()) }.into()
+    })
+}

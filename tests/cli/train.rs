@@ -1,0 +1,179 @@
+//! `train`: resuming, refusing, stopping.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::support::plates::discs;
+use crate::support::programs::{fail, program, run, succeed};
+
+/// Settings of a network that trains in seconds.
+const SMALL: [&str; 10] = [
+    "--set",
+    "training.tick_kimg=0.02",
+    "--set",
+    "training.batch=4",
+    "--set",
+    "model.generator.channels=[16,16,16]",
+    "--set",
+    "model.discriminator.encoder=[8,16,16]",
+    "--set",
+    "model.discriminator.decoder=[[24,16],[16,8]]",
+];
+
+fn train<'a>(data: &'a Path, output: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let (data, output) = (data.to_str().unwrap(), output.to_str().unwrap());
+    let mut all = vec!["--data", data, "--output", output, "--threads", "1", "--device", "cpu", "-q"];
+    all.extend(SMALL);
+    all.extend(more);
+    all
+}
+
+fn plate() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = discs(dir.path(), "discs.ome.zarr", 16, 3, 8);
+    (dir, data)
+}
+
+/// Returns names and bytes of the newest checkpoint's two files.
+fn newest(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let checkpoints = run.join("checkpoints");
+    let latest = fs::read_to_string(checkpoints.join("latest")).unwrap();
+    let tensors = checkpoints.join(latest.trim());
+    [tensors.clone(), tensors.with_extension("json")]
+        .map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&p).unwrap()))
+        .to_vec()
+}
+
+#[test]
+fn a_run_that_was_stopped_or_killed_ends_with_the_same_bytes_as_one_that_was_not() {
+    let (dir, data) = plate();
+    let whole = dir.path().join("whole");
+    succeed("train", &train(&data, &whole, &["--kimg", "0.2"]));
+
+    // In two parts, then by SIGTERM, then by SIGKILL at once after a checkpoint.
+    let parts = dir.path().join("parts");
+    succeed("train", &train(&data, &parts, &["--kimg", "0.06"]));
+    succeed("train", &train(&data, &parts, &["--kimg", "0.2", "--resume"]));
+    assert!(newest(&parts) == newest(&whole), "two parts differ from one");
+
+    for signal in ["TERM", "KILL", "INT"] {
+        let stopped = dir.path().join(signal);
+        let arguments = train(&data, &stopped, &["--kimg", "0.2", "--checkpoint-interval", "0"]);
+        let mut child = program("train").args(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+        // Some checkpoints after the first one.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let started = || {
+            fs::read_to_string(stopped.join("checkpoints/latest")).is_ok_and(|name| !name.contains("0000000.000"))
+        };
+        while !started() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let pid = child.id().to_string();
+        std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
+        let code = child.wait().unwrap().code();
+        let expected = match signal {
+            "TERM" => Some(143),
+            "INT" => Some(130),
+            _ => None,
+        };
+        // On a fast machine the run may have ended before the signal came.
+        assert!(code == expected || code == Some(0), "{signal}: {code:?}");
+        succeed("train", &train(&data, &stopped, &["--kimg", "0.2", "--resume"]));
+        assert!(newest(&stopped) == newest(&whole), "after SIG{signal} the bytes differ");
+        let stats = fs::read_to_string(stopped.join("stats.jsonl")).unwrap();
+        let kimg: Vec<f64> = stats
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kimg"].as_f64().unwrap())
+            .collect();
+        assert!(kimg.windows(2).all(|w| w[0] < w[1]), "ticks are repeated or lost: {kimg:?}");
+    }
+}
+
+#[test]
+fn a_time_budget_stops_with_a_checkpoint_and_its_own_exit_code() {
+    let (dir, data) = plate();
+    let output = dir.path().join("run");
+    let arguments = train(&data, &output, &["--kimg", "1", "--time-budget", "0"]);
+    fail("train", &arguments, 140, &["time budget", "--resume"]);
+    assert_eq!(newest(&output).len(), 2);
+    assert!(!output.join("run.json").exists(), "a run that is not complete has no run.json");
+}
+
+#[test]
+fn a_run_folder_holds_what_the_contract_says() {
+    let (dir, data) = plate();
+    let output = dir.path().join("run");
+    let export = dir.path().join("half.safetensors");
+    let result = succeed("train", &train(&data, &output, &["--kimg", "0.04", "--export", export.to_str().unwrap()]));
+    assert!(Path::new(result["checkpoint"].as_str().unwrap()).is_file());
+    for file in ["config.toml", "stats.jsonl", "run.json", "samples/kimg_000000.000.png", "checkpoints/latest"] {
+        assert!(output.join(file).is_file(), "{file} is missing");
+    }
+    // The resolved configuration can be fed back.
+    let again = dir.path().join("again");
+    let config = output.join("config.toml");
+    let mut arguments = train(&data, &again, &["--kimg", "0.04"]);
+    arguments.retain(|a| !SMALL.contains(a));
+    arguments.extend(["--config", config.to_str().unwrap()]);
+    succeed("train", &arguments);
+    assert!(newest(&again) == newest(&output), "the same configuration gives other bytes");
+    // Weights of another run are a start.
+    let next = dir.path().join("next");
+    succeed("train", &train(&data, &next, &["--kimg", "0.01", "--init", export.to_str().unwrap()]));
+    fail("train", &train(&data, &next, &[]), 73, &["already exists", "--overwrite"]);
+}
+
+#[test]
+fn checkpoints_of_another_run_and_damaged_ones_are_not_resumed() {
+    let (dir, data) = plate();
+    let output = dir.path().join("run");
+    succeed("train", &train(&data, &output, &["--kimg", "0.04"]));
+    let other = train(&data, &output, &["--kimg", "0.08", "--resume", "--set", "training.r1_gamma=3"]);
+    fail("train", &other, 65, &["training.r1_gamma", "3"]);
+    let data2 = discs(dir.path(), "more.ome.zarr", 16, 3, 9);
+    fail("train", &train(&data2, &output, &["--kimg", "0.08", "--resume"]), 65, &["data:"]);
+
+    // The newest checkpoint loses its end: the one before is used, with a warning.
+    let latest = fs::read_to_string(output.join("checkpoints/latest")).unwrap();
+    let torn = output.join("checkpoints").join(latest.trim());
+    let bytes = fs::read(&torn).unwrap();
+    fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+    let mut arguments = train(&data, &output, &["--kimg", "0.04", "--resume"]);
+    arguments.retain(|a| *a != "-q");
+    let resumed = run("train", &arguments);
+    assert!(resumed.status.success());
+    assert!(String::from_utf8_lossy(&resumed.stderr).contains("skipped"), "no warning about the torn checkpoint");
+    assert!(fs::read(&torn).unwrap() == bytes, "the run did not come back to the same bytes");
+}
+
+#[test]
+fn bad_configurations_are_usage_errors_that_name_the_field() {
+    let (dir, data) = plate();
+    let output = dir.path().join("run");
+    let bad = |more: &[&str], code: i32, words: &[&str]| {
+        let mut arguments = vec!["--data", data.to_str().unwrap(), "--output", output.to_str().unwrap()];
+        arguments.extend(more);
+        fail("train", &arguments, code, words);
+        assert!(!output.exists());
+    };
+    bad(&["--preset", "paper"], 2, &["cut-mix", "path length"]);
+    bad(&["--set", "training.batch=0"], 2, &["batch"]);
+    bad(&["--set", "training.batsh=4"], 2, &["batsh"]);
+    bad(&["--set", "model.generator.channels=[8]"], 2, &["generator.channels"]);
+    bad(&["--set", "model.discriminator.decoder=[[3,4]]"], 2, &["discriminator.decoder"]);
+    bad(&["--set", "model.domains=3"], 65, &["3 channels"]);
+    bad(&["--device", "tpu"], 2, &["tpu"]);
+    bad(&["--device", "cuda:99"], 69, &["cuda:99"]);
+    fail("train", &["--data", "nowhere.ome.zarr", "--output", output.to_str().unwrap()], 66, &["nowhere.ome.zarr"]);
+}
+
+#[test]
+fn a_dry_run_prints_the_resolved_configuration_and_writes_nothing() {
+    let (dir, data) = plate();
+    let output = dir.path().join("run");
+    let result = succeed("train", &train(&data, &output, &["--dry-run", "--kimg", "7"]));
+    assert_eq!(result["config"]["training"]["kimg"], 7.0);
+    assert_eq!(result["train_sequences"], 8);
+    assert!(!output.exists());
+}

@@ -1,0 +1,72 @@
+//! `discriminator_*`: the whole discriminator, its loss, R1 with double backward.
+
+use lapsegan::losses::adversarial::{call_fake, call_real};
+use lapsegan::losses::r1::r1;
+use lapsegan::model::{Discriminator, DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
+use tch::{Kind, Tensor};
+
+use super::{FORWARD, GRADIENT, fixture, store, weighted_sum};
+
+fn check(name: &str) {
+    let Some(case) = fixture(name) else { return };
+    let pairs = |key: &str| -> Vec<[i64; 2]> {
+        let flat = Vec::<i64>::try_from(case.get(key).flatten(0, -1)).unwrap();
+        flat.chunks(2).map(|pair| [pair[0], pair[1]]).collect()
+    };
+    let size = case.get("in.x").size(); // [N, D, T, H, W]
+    let config = ModelConfig {
+        domains: size[1] as usize,
+        frames: size[2] as usize,
+        resolution: size[3] as usize,
+        generator: GeneratorConfig {
+            channels: vec![8; 2],
+            latent: 8,
+            mapping_depth: 1,
+            wiring: Wiring::Original,
+            skip_gain: 1.0,
+        },
+        discriminator: DiscriminatorConfig {
+            encoder: pairs("cfg.encoder_channels").iter().map(|pair| pair[1]).collect(),
+            decoder: pairs("cfg.decoder_channels"),
+            skip_gain: 1.0,
+        },
+    };
+    let vs = store();
+    let discriminator = Discriminator::new(&vs.root(), &config);
+    case.load(&vs, "w.");
+
+    let x = case.input("in.x");
+    let logits = discriminator.forward(&x);
+    case.expect("out.scalar", &logits.scalar, FORWARD);
+    case.expect("out.pixel", &logits.pixel, FORWARD);
+    let loss = weighted_sum(&logits.scalar, case.get("in.cot_scalar"))
+        + weighted_sum(&logits.pixel, case.get("in.cot_pixel"));
+    case.expect_input_gradient(&loss, &x, "grad.x");
+    case.expect_gradients(&loss, &vs, "grad.w.");
+
+    let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float);
+    let gradient = &Tensor::run_backward(&[&sum], &[&x], true, true)[0];
+    case.expect("r1.out.grad_x", gradient, GRADIENT);
+    let penalty = r1(&sum, &x);
+    case.expect("r1.out.value", &penalty, GRADIENT);
+    case.expect_gradients(&penalty, &vs, "r1.grad.w.");
+    case.expect("r1_scalar_only.out.value", &r1(&logits.scalar.sum(Kind::Float), &x), GRADIENT);
+
+    let (real, fake) = (discriminator.forward(case.get("in.x")), discriminator.forward(case.get("in.x_fake")));
+    let values = Tensor::stack(
+        &[
+            call_real(&real.scalar, None),
+            call_fake(&fake.scalar, None),
+            call_real(&real.pixel, None),
+            call_fake(&fake.pixel, None),
+        ],
+        0,
+    );
+    case.expect("dloss.out.values", &values, FORWARD);
+    case.expect_gradients(&values.sum(Kind::Float), &vs, "dloss.grad.w.");
+}
+
+#[test]
+fn tiny_discriminator_matches_with_loss_r1_and_gradients() {
+    check("discriminator_tiny");
+}

@@ -1,0 +1,71 @@
+//! `generator_*`: the whole generator, both wirings, all gradients.
+
+use lapsegan::model::{DiscriminatorConfig, Generator, GeneratorConfig, ModelConfig, Wiring};
+use tch::Tensor;
+use tch::nn::VarStore;
+
+use super::{Case, FORWARD, fixture, store, weighted_sum};
+
+fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
+    let channels = Vec::<i64>::try_from(case.get("cfg.channels")).unwrap();
+    let sizes = Vec::<i64>::try_from(case.get("cfg.latent_depth")).unwrap();
+    let image = case.get("out.image_z1").size(); // [N, D, T, H, W]
+    let config = ModelConfig {
+        domains: image[1] as usize,
+        frames: image[2] as usize,
+        resolution: image[3] as usize,
+        generator: GeneratorConfig {
+            channels,
+            latent: sizes[0],
+            mapping_depth: sizes[1] as usize,
+            wiring,
+            skip_gain: 1.0,
+        },
+        discriminator: DiscriminatorConfig::mirrored(&[8, 8], 1.0),
+    };
+    let vs = store();
+    let generator = Generator::new(&vs.root(), &config);
+    case.load(&vs, "w.");
+    (vs, generator)
+}
+
+fn check(name: &str) {
+    let Some(case) = fixture(name) else { return };
+    let given = |layer: usize| {
+        let key = if layer == 0 { "in.noise.start".into() } else { format!("in.noise.{}", layer - 1) };
+        case.get(&key).shallow_clone()
+    };
+    let (vs, generator) = build(&case, Wiring::Original);
+    let z1 = case.input("in.z1");
+    let w1 = generator.map(&z1);
+    case.expect("out.w1", &w1, FORWARD);
+    let ws = generator.broadcast(&w1);
+    let image = generator.synthesise(&ws, &mut |_, layer, _| given(layer));
+    case.expect("out.image_z1", &image, FORWARD);
+    let loss = weighted_sum(&image, case.get("in.cot"));
+    case.expect_input_gradient(&loss, &z1, "grad.z1");
+    case.expect_gradients(&loss, &vs, "grad.w.");
+
+    let from_buffers = generator.synthesise(&ws, &mut generator.fixed_noise());
+    case.expect("out.image_z1_buffers", &from_buffers, FORWARD);
+
+    let mixed = generator.mix(&w1, &generator.map(case.get("in.z2")), case.get("in.inject_index").int64_value(&[]));
+    let synthesise = |ws: &Tensor| generator.synthesise(ws, &mut |_, layer, _| given(layer));
+    case.expect("out.image_mix", &synthesise(&mixed), FORWARD);
+    if case.has("out.latent_mix") {
+        case.expect("out.latent_mix", &mixed, FORWARD);
+    }
+    if case.has("in.latent") {
+        case.expect("out.image_latent", &synthesise(case.get("in.latent")), FORWARD);
+    }
+
+    let (_vs, repaired) = build(&case, Wiring::Paper);
+    let ws = repaired.broadcast(&repaired.map(&z1));
+    let image = repaired.synthesise(&ws, &mut |_, layer, _| given(layer));
+    case.expect("out.image_z1_repaired", &image, FORWARD);
+}
+
+#[test]
+fn tiny_generator_matches_in_both_wirings_with_gradients() {
+    check("generator_tiny");
+}

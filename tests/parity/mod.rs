@@ -1,0 +1,132 @@
+//! Golden numbers of the published implementation.
+//!
+//! The folder is `LAPSEGAN_PARITY_DIR`, by default `tests/fixtures/parity`, whose README explains keys and
+//! tolerances. Every file that is there is run; cases are found by their keys.
+
+mod discriminator;
+mod generator;
+mod layers;
+mod losses;
+mod operators;
+mod optimiser;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+/// Tolerance of forward values.
+const FORWARD: f64 = 1e-5;
+/// Tolerance of gradients.
+const GRADIENT: f64 = 1e-4;
+
+/// The tensors of a fixture file, or of one case in it.
+struct Case {
+    name: String,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// Reads a file of the folder. A missing file is an error for the default folder and skips the test otherwise.
+fn fixture(name: &str) -> Option<Case> {
+    let given = std::env::var_os("LAPSEGAN_PARITY_DIR").map(PathBuf::from);
+    let folder = given.clone().unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/parity").into());
+    let path = folder.join(format!("{name}.safetensors"));
+    if given.is_some() && !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    let tensors = Tensor::read_safetensors(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    Some(Case { name: name.into(), tensors: tensors.into_iter().collect() })
+}
+
+impl Case {
+    fn get(&self, key: &str) -> &Tensor {
+        self.tensors.get(key).unwrap_or_else(|| panic!("{}: no key {key}", self.name))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.tensors.contains_key(key)
+    }
+
+    /// Returns the keys below a prefix as a case of their own.
+    fn below(&self, prefix: &str) -> Self {
+        let tensors = self
+            .tensors
+            .iter()
+            .filter_map(|(key, t)| Some((key.strip_prefix(prefix)?.to_owned(), t.shallow_clone())))
+            .collect();
+        Self { name: format!("{}: {prefix}", self.name), tensors }
+    }
+
+    /// Returns the names before the first dot: the cases of a file.
+    fn cases(&self) -> Vec<Self> {
+        let mut names: Vec<&str> = self.tensors.keys().filter_map(|k| k.split('.').next()).collect();
+        names.dedup();
+        names.into_iter().map(|name| self.below(&format!("{name}."))).collect()
+    }
+
+    /// Returns an input that requires a gradient.
+    fn input(&self, key: &str) -> Tensor {
+        self.get(key).copy().set_requires_grad(true)
+    }
+
+    /// Copies the weights `w.*` into a store.
+    fn load(&self, vs: &VarStore, prefix: &str) {
+        let tensors = self.tensors.iter().map(|(k, t)| (k.clone(), t.shallow_clone())).collect();
+        lapsegan::model::weights::load(vs, &tensors, prefix, &self.name).unwrap();
+    }
+
+    fn expect(&self, key: &str, actual: &Tensor, tolerance: f64) {
+        let expected = self.get(key);
+        assert_eq!(actual.size(), expected.size(), "{}{key}: shape", self.name);
+        let error = relative_error(actual, expected);
+        assert!(error <= tolerance, "{}{key}: error {error:.2e} above {tolerance:.0e}", self.name);
+    }
+
+    /// Compares the gradients of `loss` with respect to all variables with the keys `{prefix}{variable}`; a variable
+    /// without a key must get none.
+    fn expect_gradients(&self, loss: &Tensor, vs: &VarStore, prefix: &str) {
+        let variables: Vec<(String, Tensor)> =
+            lapsegan::model::weights::sorted(vs).into_iter().filter(|(_, t)| t.requires_grad()).collect();
+        let tensors: Vec<&Tensor> = variables.iter().map(|(_, t)| t).collect();
+        let gradients = Tensor::run_backward(&[loss], &tensors, true, false);
+        let mut compared = 0;
+        for ((name, _), gradient) in variables.iter().zip(gradients) {
+            let key = format!("{prefix}{name}");
+            if self.has(&key) {
+                // Autograd may reach a parameter with zeros only; Adam treats both alike.
+                let zero = self.get(&key).abs().max().double_value(&[]) == 0.0;
+                assert!(gradient.defined() || zero, "{}{key}: no gradient", self.name);
+                if gradient.defined() {
+                    self.expect(&key, &gradient, GRADIENT);
+                }
+                compared += 1;
+            } else {
+                assert!(!gradient.defined(), "{}{key}: gets a gradient, expected none", self.name);
+            }
+        }
+        assert!(compared > 0, "{}: no gradient below {prefix}", self.name);
+    }
+
+    /// Compares the gradient of `loss` with respect to an input.
+    fn expect_input_gradient(&self, loss: &Tensor, input: &Tensor, key: &str) {
+        let gradient = &Tensor::run_backward(&[loss], &[input], true, false)[0];
+        self.expect(key, gradient, GRADIENT);
+    }
+}
+
+/// Returns `max |a - b| / max |b|`.
+fn relative_error(actual: &Tensor, expected: &Tensor) -> f64 {
+    let (actual, expected) = (actual.to_kind(Kind::Double), expected.to_kind(Kind::Double));
+    let largest = expected.abs().max().double_value(&[]).max(1e-30);
+    (actual - expected).abs().max().double_value(&[]) / largest
+}
+
+fn store() -> VarStore {
+    VarStore::new(Device::Cpu)
+}
+
+fn weighted_sum(y: &Tensor, cotangent: &Tensor) -> Tensor {
+    (y * cotangent).sum(Kind::Float)
+}
