@@ -1,6 +1,6 @@
 //! Writing a plate: sequences in any order and from several threads, the plate's own metadata last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -163,6 +163,7 @@ fn to_json(meta: &impl Serialize) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs;
     use std::path::PathBuf;
 
