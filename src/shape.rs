@@ -25,8 +25,8 @@ impl Advice for ShapeError {
 /// # Errors
 /// [`ShapeError`] naming the tensor, its shape and the expected one.
 pub fn expect_shape(name: &str, actual: &[i64], expected: &[Option<i64>]) -> Result<(), ShapeError> {
-    let fits = actual.len() == expected.len()
-        && actual.iter().zip(expected).all(|(a, e)| e.is_none_or(|e| e == *a));
+    let fits =
+        actual.len() == expected.len() && actual.iter().zip(expected).all(|(a, e)| e.is_none_or(|e| e == *a));
     if fits {
         return Ok(());
     }

@@ -327,7 +327,7 @@ fn import(flags: &ImportFlags, output: Option<&Path>, common: &Common) -> Outcom
         output,
         common,
     };
-    make_plate(job, &settings, &record, |_| Ok(()))
+    make_plate(job, &settings, &record, || Ok(()))
 }
 
 fn simulate(args: &PhantomArguments) -> Outcome {
@@ -394,7 +394,7 @@ fn simulate(args: &PhantomArguments) -> Outcome {
         output: &args.output,
         common,
     };
-    make_plate(job, &settings, &record, |()| {
+    make_plate(job, &settings, &record, || {
         if let Some(folder) = &args.tiff {
             let pending = PendingFolder::create(folder, common.overwrite)?;
             recording.export(pending.path())?;
@@ -409,7 +409,7 @@ fn make_plate(
     job: Job<'_>,
     settings: &impl Serialize,
     record: &Record,
-    before_naming: impl FnOnce(()) -> Result<(), Failure>,
+    before_naming: impl FnOnce() -> Result<(), Failure>,
 ) -> Outcome {
     let Job { source, cut, normalise, common, .. } = &job;
     let plan = sequence::plan(&source.extent(), cut)?;
@@ -466,7 +466,7 @@ fn make_plate(
     let quality = json!({ "channels": surveyed.quality, "warnings": warnings });
     write_file(&writer.folder().join("quality.json"), format!("{quality:#}\n").as_bytes())?;
     record.write(writer.folder(), settings, "cpu", &result)?;
-    before_naming(())?;
+    before_naming()?;
     writer.finish()?;
     Ok(result)
 }

@@ -168,6 +168,7 @@ fn to_json(meta: &impl Serialize) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs;
     use std::path::PathBuf;
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, colortype};
 use tiff::tags::Tag;
@@ -130,16 +130,16 @@ where
     bytes.into_inner()
 }
 
-/// Returns a plane as counts, for tests.
-#[cfg(test)]
-fn counts(path: &Path) -> Array2<u16> {
-    read(path).unwrap().counts(path).unwrap()
-}
-
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
     use crate::error::{Advice, Exit};
+
+    fn counts(path: &Path) -> Array2<u16> {
+        read(path).unwrap().counts(path).unwrap()
+    }
 
     fn error(bytes: &[u8]) -> DataError {
         let dir = tempfile::tempdir().unwrap();

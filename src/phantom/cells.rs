@@ -61,19 +61,48 @@ impl Cell {
         long * short / (short * cos).hypot(long * sin)
     }
 
-    /// Returns the distance of a point from the outline, negative inside; exact along the axes.
-    pub fn distance(&self, x: f64, y: f64) -> f64 {
-        let (dx, dy) = (x - self.x, y - self.y);
+    /// Returns the outline, for asking about many points.
+    pub fn outline(&self) -> Outline {
         let (sin, cos) = self.angle.sin_cos();
-        let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
-        let (long, short) = (self.radius * (1.0 + self.flatness), self.radius * (1.0 - self.flatness));
-        let scaled = (u / long).hypot(v / short);
-        if scaled < 1e-9 {
-            return -short;
+        Outline {
+            centre: (self.x, self.y),
+            axis: (cos, sin),
+            long: self.radius * (1.0 + self.flatness),
+            short: self.radius * (1.0 - self.flatness),
         }
-        // The radius in the direction of the point.
-        (scaled - 1.0) * u.hypot(v) / scaled
     }
+
+    /// Returns the distance of a point from the outline, negative inside.
+    fn distance(&self, x: f64, y: f64) -> f64 {
+        self.outline().distance(x, y)
+    }
+}
+
+/// The ellipse of a cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline {
+    centre: (f64, f64),
+    axis: (f64, f64),
+    long: f64,
+    short: f64,
+}
+
+impl Outline {
+    /// Returns the distance of a point from the outline along the ray from the centre, negative inside.
+    pub fn distance(&self, x: f64, y: f64) -> f64 {
+        let (dx, dy) = (x - self.centre.0, y - self.centre.1);
+        let (u, v) = (dx * self.axis.0 + dy * self.axis.1, dy * self.axis.0 - dx * self.axis.1);
+        let scaled = length(u / self.long, v / self.short);
+        if scaled < 1e-9 {
+            return -self.short;
+        }
+        (scaled - 1.0) * length(u, v) / scaled
+    }
+}
+
+/// Returns the length of a vector; several times faster than `hypot`, whose care these lengths do not need.
+pub(super) fn length(x: f64, y: f64) -> f64 {
+    (x * x + y * y).sqrt()
 }
 
 /// A bar of the trap: a segment with round ends.
@@ -93,7 +122,7 @@ impl Bar {
     /// Returns the distance of a point from the surface, negative inside.
     pub fn distance(&self, x: f64, y: f64) -> f64 {
         let (px, py) = self.nearest(x, y);
-        (x - px).hypot(y - py) - self.radius
+        length(x - px, y - py) - self.radius
     }
 
     /// Returns the nearest point of the middle line.

@@ -8,7 +8,7 @@ use rand::Rng;
 use rand_distr::{Distribution, Normal, Poisson, StandardNormal};
 
 use super::FIELD_UM;
-use super::cells::{Cell, Trap};
+use super::cells::{Cell, Outline, Trap, length};
 
 /// Counts that the camera adds to every pixel.
 const OFFSET: f64 = 110.0;
@@ -22,6 +22,8 @@ const REPORTER_PHOTONS: f64 = 420.0;
 const HAZE_PHOTONS: f64 = 14.0;
 /// Width of the point spread function (standard deviation) in brightfield and fluorescence.
 const BLUR_UM: [f64; 2] = [0.14, 0.24];
+/// Width of the light from out of focus.
+const SPREAD_UM: f64 = 1.3;
 
 /// One exposure of both channels with its truth.
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ impl Microscope {
         let mut glow = Array2::zeros((n, n));
         let mut cells = Array2::zeros((n, n));
         let mut structure = Array2::zeros((n, n));
+        let shapes: Vec<Shape> = trap.cells.iter().map(Shape::new).collect();
         for ((row, column), bright) in bright.indexed_iter_mut() {
             let (x, y) =
                 ((column as f64 + 0.5) * step - FIELD_UM / 2.0, (row as f64 + 0.5) * step - FIELD_UM / 2.0);
@@ -89,25 +92,25 @@ impl Microscope {
             // The cell whose outline is deepest here owns the point, so that no two overlap.
             let mut deepest = 0.0;
             let mut inside = 0.0;
-            for cell in &trap.cells {
-                let distance = cell.distance(x, y);
-                if distance > 2.0 {
+            for shape in &shapes {
+                let distance = shape.outline.distance(x, y);
+                if distance > 1.6 {
                     continue;
                 }
                 contrast += self.focus * halo(distance);
                 if distance < deepest && structure[at] == 0 {
                     deepest = distance;
-                    cells[at] = cell.id;
-                    inside = self.focus * interior(cell, x, y, distance);
-                    glow[at] = cell.level * brightness(cell, x, y, distance);
+                    cells[at] = shape.cell.id;
+                    inside = self.focus * shape.interior(x, y, distance);
+                    glow[at] = shape.cell.level * shape.brightness(x, y, distance);
                 }
             }
             *bright = contrast + inside;
         }
         let light = |plane: &Array2<f64>, blur: f64| self.camera_pixels(&gaussian(plane, blur / step));
         let sharp = light(&glow, BLUR_UM[1]);
-        // Light from above and below the focus.
-        let spread = light(&glow, 1.3);
+        // Light from above and below the focus, so wide that camera pixels are fine enough for it.
+        let spread = gaussian(&sharp, SPREAD_UM * self.size as f64 / FIELD_UM);
         let bright = light(&bright, BLUR_UM[0]);
         let middle = self.size as f64 / 2.0;
         let brightfield = Array2::from_shape_fn((self.size, self.size), |(y, x)| {
@@ -167,37 +170,51 @@ fn halo(distance: f64) -> f64 {
     0.30 * bump(distance, 0.42, 0.28) - 0.62 * bump(distance, -0.10, 0.24)
 }
 
-/// Brightfield contrast inside a cell: a bright inner ring, a darker body, a vacuole, and grain that moves with it.
-fn interior(cell: &Cell, x: f64, y: f64, distance: f64) -> f64 {
-    let (vx, vy) = vacuole(cell);
-    let vacuole = (x - vx).hypot(y - vy) / (0.36 * cell.radius);
-    let grain = grain(cell, x, y);
-    let body = -0.13 * (1.0 - (distance * 2.5).exp());
-    0.16 * bump(distance, -0.62, 0.26) + body - 0.16 * bump(vacuole, 1.0, 0.22)
-        + 0.10 * bump(vacuole, 0.0, 0.5)
-        + grain
+/// A cell as the optics see it.
+struct Shape<'a> {
+    cell: &'a Cell,
+    outline: Outline,
+    /// Middle and radius of the vacuole.
+    vacuole: (f64, f64, f64),
 }
 
-/// Fluorescence of a cell: as thick as a ball, dark where the vacuole is.
-fn brightness(cell: &Cell, x: f64, y: f64, distance: f64) -> f64 {
-    let depth = (-distance / cell.radius).clamp(0.0, 1.0);
-    let thickness = (depth * (2.0 - depth)).sqrt();
-    let (vx, vy) = vacuole(cell);
-    let vacuole = (x - vx).hypot(y - vy) / (0.36 * cell.radius);
-    // Small cells are thinner.
-    let size = (cell.radius / 2.3).min(1.1);
-    size * thickness * (1.0 - 0.45 / (1.0 + (8.0 * (vacuole - 1.0)).exp()))
-}
+impl<'a> Shape<'a> {
+    fn new(cell: &'a Cell) -> Self {
+        let (offset, direction) = cell.vacuole;
+        let (sin, cos) = direction.sin_cos();
+        let vacuole =
+            (cell.x + offset * cell.radius * cos, cell.y + offset * cell.radius * sin, 0.36 * cell.radius);
+        Self { cell, outline: cell.outline(), vacuole }
+    }
 
-fn vacuole(cell: &Cell) -> (f64, f64) {
-    let (offset, direction) = cell.vacuole;
-    (cell.x + offset * cell.radius * direction.cos(), cell.y + offset * cell.radius * direction.sin())
-}
+    /// Brightfield contrast inside: a bright inner ring, a darker body, a vacuole, and grain that moves with the cell.
+    fn interior(&self, x: f64, y: f64, distance: f64) -> f64 {
+        let ring = 0.16 * bump(distance, -0.62, 0.26);
+        let body = -0.13 * (1.0 - (distance * 2.5).exp());
+        let vacuole = self.from_vacuole(x, y);
+        ring + body - 0.16 * bump(vacuole, 1.0, 0.22) + 0.10 * bump(vacuole, 0.0, 0.5) + self.grain(x, y)
+    }
 
-fn grain(cell: &Cell, x: f64, y: f64) -> f64 {
-    let (u, v) = ((x - cell.x) * 3.1, (y - cell.y) * 3.1);
-    let g = cell.grain;
-    0.025 * ((u + 1.7 * v + g).sin() + (2.3 * u - v + 2.0 * g).sin() + (0.7 * u + 2.9 * v + 3.0 * g).sin())
+    /// Fluorescence: as thick as a ball, dark where the vacuole is.
+    fn brightness(&self, x: f64, y: f64, distance: f64) -> f64 {
+        let depth = (-distance / self.cell.radius).clamp(0.0, 1.0);
+        let thickness = (depth * (2.0 - depth)).sqrt();
+        // Small cells are thinner.
+        let size = (self.cell.radius / 2.3).min(1.1);
+        size * thickness * (1.0 - 0.45 / (1.0 + (8.0 * (self.from_vacuole(x, y) - 1.0)).exp()))
+    }
+
+    /// Distance from the middle of the vacuole, in its radii.
+    fn from_vacuole(&self, x: f64, y: f64) -> f64 {
+        length(x - self.vacuole.0, y - self.vacuole.1) / self.vacuole.2
+    }
+
+    fn grain(&self, x: f64, y: f64) -> f64 {
+        let (u, v) = ((x - self.cell.x) * 3.1, (y - self.cell.y) * 3.1);
+        let g = self.cell.grain;
+        0.025
+            * ((u + 1.7 * v + g).sin() + (2.3 * u - v + 2.0 * g).sin() + (0.7 * u + 2.9 * v + 3.0 * g).sin())
+    }
 }
 
 /// Brightfield contrast of a bar: sharp dark edge, thin halo, slightly darker body.

@@ -8,10 +8,20 @@
 
 pub mod aji;
 pub mod assignment;
+pub mod benchmark_report;
+pub mod bootstrap;
 pub mod ctc;
+pub mod examples;
 pub mod matching;
+pub mod material;
 pub mod overlap;
+pub mod pairs;
+pub mod protocol;
 pub mod scores;
+pub mod settings;
+pub mod summary;
+pub mod train;
+pub mod unet;
 
 use crate::data::DataError;
 use crate::error::{Advice, Exit};

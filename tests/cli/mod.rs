@@ -2,4 +2,5 @@
 
 mod evaluate;
 mod generate;
+mod segment_benchmark;
 mod train;

@@ -1,0 +1,183 @@
+//! Training of the small segmenter, and what it finds afterwards.
+
+use ndarray::{Array2, Array3, ArrayView4, Axis};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::nn::OptimizerConfig;
+use tch::{Device, Tensor, nn};
+
+use super::examples::{Pool, tensor};
+use super::unet::{UNet, UNetConfig};
+use crate::data::labels::codec::{DecodeSettings, Maps, decode};
+use crate::seed;
+
+/// Part of the steps in which the learning rate rises.
+const WARM_UP: f64 = 0.1;
+/// Largest change of gain and of offset by augmentation, on images whose range is about 1.
+const JITTER: f64 = 0.2;
+/// Frames put through the network at once where nothing is learned.
+const PREDICT_BATCH: usize = 16;
+
+/// Settings of one training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSettings {
+    /// Optimiser steps, equal in every arm.
+    pub steps: usize,
+    /// Crops per step, at least 2.
+    pub batch: usize,
+    /// Largest learning rate of Adam; it rises over a tenth of the steps, then falls to 0 along a cosine.
+    pub learning_rate: f64,
+    /// Side of the square crops in pixels; smaller frames are taken whole.
+    pub crop_px: usize,
+    /// Channels at full resolution, a multiple of 4.
+    pub base_channels: usize,
+    /// Resolutions of the U-Net, 1 to 6.
+    pub levels: usize,
+}
+
+/// Trains a network on one pool, or half and half on two.
+///
+/// Augmentation: random crop, the eight flips and quarter turns, gain and offset. Weights and draws follow from `seed`
+/// alone. `on_step` is called after every step.
+pub fn train(
+    pools: &[&Pool],
+    settings: &TrainSettings,
+    device: Device,
+    seed: u64,
+    on_step: &mut dyn FnMut(),
+) -> UNet {
+    let in_channels = pools[0].images.size()[1] as usize;
+    let config = UNetConfig { in_channels, base_channels: settings.base_channels, levels: settings.levels };
+    let network = UNet::new(&config, device, seed::key(&[seed, 0]));
+    let mut draws = seed::stream(&[seed, 1]);
+    let smallest = pools.iter().flat_map(|p| p.images.size()[2..].to_vec()).min().unwrap_or(1);
+    let crop = smallest.min(settings.crop_px as i64);
+    let mut adam =
+        nn::Adam::default().build(&network.vs, settings.learning_rate).expect("Adam takes any parameters");
+    for step in 0..settings.steps {
+        let (mut images, mut targets) = (Vec::new(), Vec::new());
+        for slot in 0..settings.batch {
+            let (image, target) = example(pools[slot % pools.len()], crop, &mut draws);
+            images.push(image);
+            targets.push(target);
+        }
+        // [C, h, h] each -> [N, C, h, h]
+        let (images, targets) = (Tensor::stack(&images, 0), Tensor::stack(&targets, 0));
+        // Both maps are in [0, 1]: cross entropy fits the soft one as well.
+        let loss = network.forward(&images).binary_cross_entropy_with_logits::<Tensor>(
+            &targets,
+            None,
+            None,
+            tch::Reduction::Mean,
+        );
+        adam.set_lr(settings.learning_rate * schedule(step, settings.steps));
+        adam.backward_step(&loss);
+        on_step();
+    }
+    network
+}
+
+/// Returns the share of the largest learning rate at a step, in (0, 1].
+fn schedule(step: usize, steps: usize) -> f64 {
+    let done = (step as f64 + 0.5) / steps as f64;
+    if done < WARM_UP {
+        return done / WARM_UP;
+    }
+    0.5 + 0.5 * (std::f64::consts::PI * (done - WARM_UP) / (1.0 - WARM_UP)).cos()
+}
+
+/// Returns a random crop of a random frame, turned, flipped and re-exposed, with its target.
+fn example(pool: &Pool, crop: i64, draws: &mut ChaCha8Rng) -> (Tensor, Tensor) {
+    let frame = draws.random_range(0..pool.len()) as i64;
+    let size = pool.images.size();
+    let top = draws.random_range(0..=size[2] - crop);
+    let left = draws.random_range(0..=size[3] - crop);
+    let (turns, flip) = (draws.random_range(0..4_i64), draws.random::<bool>());
+    let moved = |all: &Tensor| {
+        // [N, C, H, W] -> [C, h, h]
+        let part = all.get(frame).narrow(1, top, crop).narrow(2, left, crop).rot90(turns, [1, 2]);
+        if flip { part.flip([2]) } else { part }
+    };
+    let gain = 1.0 + draws.random_range(-JITTER..JITTER);
+    let offset = draws.random_range(-JITTER..JITTER);
+    (moved(&pool.images) * gain + offset, moved(&pool.targets))
+}
+
+/// Returns the labels a network finds in the frames of a sequence; ids are not linked over frames.
+///
+/// # Shapes
+/// `image` `[T, C, H, W]`, result `[T, H, W]`.
+pub fn predict(network: &UNet, image: ArrayView4<f32>, settings: &DecodeSettings) -> Array3<u32> {
+    let (frames, _, height, width) = image.dim();
+    let mut labels = Array3::zeros((frames, height, width));
+    for start in (0..frames).step_by(PREDICT_BATCH) {
+        let stop = (start + PREDICT_BATCH).min(frames);
+        let part = tensor(image.slice(ndarray::s![start..stop, .., .., ..])).to_device(network.vs.device());
+        let maps = Vec::<f32>::try_from(network.maps(&part).to_device(Device::Cpu).contiguous().view([-1]))
+            .expect("maps are floats");
+        let plane = |at: usize| {
+            let values = maps[at * height * width..(at + 1) * height * width].to_vec();
+            Array2::from_shape_vec((height, width), values).expect("one value per pixel")
+        };
+        for frame in start..stop {
+            // [n, 2, H, W], flat
+            let at = 2 * (frame - start);
+            let maps = Maps { foreground: plane(at), distance: plane(at + 1) };
+            labels.index_axis_mut(Axis(0), frame).assign(&decode(&maps, settings));
+        }
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::drawn::discs;
+    use super::super::scores::Counts;
+    use super::*;
+
+    fn settings() -> TrainSettings {
+        TrainSettings { steps: 150, batch: 8, learning_rate: 5e-3, crop_px: 64, base_channels: 8, levels: 3 }
+    }
+
+    #[test]
+    fn drawn_discs_are_learned() {
+        let mut steps = 0;
+        let pool = Pool::new(&discs(12, 1, 1), Device::Cpu);
+        let network = train(&[&pool], &settings(), Device::Cpu, 7, &mut || steps += 1);
+        assert_eq!(steps, 150);
+        let counts: Counts = discs(8, 1, 2)
+            .iter()
+            .map(|s| {
+                let found = predict(&network, s.image.view(), &DecodeSettings::standard());
+                Counts::of_frames(s.labels.view(), found.view()).unwrap()
+            })
+            .sum();
+        let ap = counts.scores().ap[0].unwrap();
+        assert!(ap > 0.6, "AP50 {ap}");
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_networks() {
+        let pool = Pool::new(&discs(2, 1, 1), Device::Cpu);
+        let short = TrainSettings { steps: 3, ..settings() };
+        let weights = |seed| {
+            let network = train(&[&pool, &pool], &short, Device::Cpu, seed, &mut || ());
+            let mut all: Vec<_> = network.vs.variables().into_iter().collect();
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            all.into_iter()
+                .flat_map(|(_, w)| Vec::<f32>::try_from(w.detach().view([-1])).unwrap())
+                .collect::<Vec<f32>>()
+        };
+        assert_eq!(weights(1), weights(1));
+        assert_ne!(weights(1), weights(2));
+    }
+
+    #[test]
+    fn the_learning_rate_rises_and_falls() {
+        assert!(schedule(0, 100) < 0.1);
+        assert!(schedule(10, 100) > 0.99);
+        assert!(schedule(99, 100) < 0.01);
+    }
+}
