@@ -27,6 +27,8 @@ const FEW: usize = 30;
 pub struct Settings {
     /// Draws of sequences, patches, directions and noise; scores are means over them. 1 to 100
     pub draws: usize,
+    /// Draws of half of the sequences of every set, from which standard errors are estimated. 2 to 100
+    pub half_draws: usize,
     /// 7x7 patches per image and level of the sliced Wasserstein distance (128 in the ProGAN article). 1 to 4096
     pub swd_patches: usize,
     /// Most patches per set and level; with many images fewer are drawn from each. At least 64
@@ -44,6 +46,7 @@ impl Settings {
     pub fn standard() -> Self {
         Self {
             draws: 4,
+            half_draws: 8,
             swd_patches: 128,
             swd_max_patches: 16384,
             swd_directions: 128,
@@ -59,6 +62,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), EvaluationError> {
         let ranges = [
             ("draws", self.draws, 1, 100),
+            ("half_draws", self.half_draws, 2, 100),
             ("swd_patches", self.swd_patches, 1, 4096),
             ("swd_max_patches", self.swd_max_patches, 64, 1 << 24),
             ("swd_directions", self.swd_directions, 1, 4096),

@@ -7,7 +7,7 @@ use super::protocol::{Plan, Plates};
 use super::result::{BySet, ChannelResult, Curves, Evaluation, MetricResult};
 use super::stream::{Purpose, pick, stream};
 use crate::data::plate::{Calibration, Plate};
-use crate::report::html::{Note, short_number};
+use crate::report::html::Note;
 use crate::report::plots::{Series, histogram};
 use crate::report::{Cell, Figure, LinePlot, Page, Panel, RgbImage, Table, contact_sheet};
 
@@ -82,9 +82,12 @@ pub fn page(evaluation: &Evaluation, plates: &Plates, sheets: &[Sheet]) -> Resul
     );
     let mut page = Page::new("How real are the synthetic sequences?", &lead);
     page.notes(Note::Warning, "Read this first", &evaluation.warnings);
-    for channel in &evaluation.channels {
-        page.notes(Note::Info, &channel.name, &channel.findings);
-    }
+    let findings: Vec<String> = evaluation
+        .channels
+        .iter()
+        .flat_map(|channel| channel.findings.iter().map(|finding| format!("{}: {finding}", channel.name)))
+        .collect();
+    page.notes(Note::Info, "What the numbers say", &findings);
 
     if !sheets.is_empty() {
         page.heading("Sequences, drawn at random");
@@ -101,7 +104,7 @@ pub fn page(evaluation: &Evaluation, plates: &Plates, sheets: &[Sheet]) -> Resul
         page.table(&table(channel, evaluation.untrained.is_some()));
     }
     page.heading("How the numbers are defined");
-    page.paragraph("All metrics are distances to held-out real sequences, so smaller is better and 0 is never reached. value: synthetic against held-out. floor: real training sequences against the same held-out ones, which is what a perfect generator would reach. mean + noise: the mean training image, frame by frame, with Gaussian noise of the real strength, which is what a generator reaches that knows no cells. excess: value minus floor. ± is the standard deviation over draws of sequences, patches and directions; it does not cover the choice of the recording.");
+    page.paragraph("All metrics are distances to held-out real sequences, so smaller is better and 0 is never reached. value: synthetic against held-out. floor: real training sequences against the same held-out ones, which is what a perfect generator would reach. mean + noise: the mean training image, frame by frame, with Gaussian noise of the real strength, which is what a generator reaches that knows no cells. excess: value minus floor. ± is the standard error from draws of half of the sequences; it does not cover the choice of the recording, and it is too small where sequences resemble each other.");
     page.table(&definitions(evaluation));
     page.table(&parts(plan));
     let settings = serde_json::to_string_pretty(&evaluation.protocol.settings).unwrap_or_default();
@@ -179,15 +182,18 @@ fn table(channel: &ChannelResult, untrained: bool) -> Table {
         header.extend(["untrained", "relative excess"]);
     }
     let row = |metric: &MetricResult| {
+        let error = &metric.standard_error;
         let mut row = vec![
             Cell::text(&metric.label),
-            with_spread(metric.value, metric.spread.value).strong(),
-            with_spread(metric.floor, metric.spread.floor),
-            Cell::number(Some(metric.excess)),
-            with_spread(metric.baseline, metric.spread.baseline),
+            with_error(metric.value, error.value).strong(),
+            with_error(metric.floor, error.floor),
+            with_error(metric.excess, error.excess),
+            with_error(metric.baseline, error.baseline),
         ];
         if untrained {
-            row.extend([Cell::number(metric.untrained), Cell::number(metric.relative_excess)]);
+            let of_untrained =
+                metric.untrained.zip(error.untrained).map(|(value, error)| with_error(value, error));
+            row.extend([of_untrained.unwrap_or(Cell::number(None)), Cell::number(metric.relative_excess)]);
         }
         row
     };
@@ -198,18 +204,17 @@ fn table(channel: &ChannelResult, untrained: bool) -> Table {
     }
 }
 
-fn with_spread(value: f64, spread: Option<f64>) -> Cell {
+/// Returns a value with its standard error, both with as many digits as two digits of the error take.
+fn with_error(value: f64, error: f64) -> Cell {
     let mut cell = Cell::number(Some(value));
-    if let Some(spread) = spread {
-        cell.text = format!("{} ± {}", cell.text, short_spread(spread));
+    let digits = 1.0 - error.log10().floor();
+    if (0.0..=5.0).contains(&digits) {
+        let digits = digits as usize;
+        cell.text = format!("{value:.digits$} ± {error:.digits$}");
+    } else if error > 0.0 {
+        cell.text = format!("{} ± {error:.1e}", cell.text);
     }
     cell
-}
-
-/// Returns a spread with two digits.
-fn short_spread(spread: f64) -> String {
-    let digits = (1.0 - spread.log10().floor()).clamp(0.0, 7.0) as usize;
-    if spread < 1e-6 { short_number(spread) } else { format!("{spread:.digits$}") }
 }
 
 fn definitions(evaluation: &Evaluation) -> Table {

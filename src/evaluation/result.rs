@@ -8,7 +8,7 @@
 //! warnings      what limits the conclusions, in plain words
 //! definitions   metric -> one sentence
 //! channels      name, metrics, findings, curves; the last one, `all channels`, only has textures (with several channels)
-//!   metrics     key, value, floor, baseline, untrained, excess, relative_excess, spread {value, floor, ...}
+//!   metrics     key, value, floor, baseline, untrained, excess, relative_excess, standard_error {...}
 //!   curves      spectrum {bins, reference, synthetic, training, ...}, intensity and change {edges, ...}: shares per bin
 //! ```
 //!
@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::one_dim::{mean, std_dev};
 use super::protocol::{Plan, Settings};
 use super::suite::{Metric, Scores};
 
@@ -88,26 +89,38 @@ pub struct MetricResult {
     /// Untrained generator against held-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untrained: Option<f64>,
-    /// `value - floor`; about 0 or below for a generator as good as other real data.
+    /// `value - floor`; about 0 for a generator as good as other real data.
     pub excess: f64,
     /// `(value - floor) / (untrained - floor)`: 0 as good as real data, 1 as bad as untrained. `None` without an untrained
-    /// plate, or where the untrained generator is not above the floor.
+    /// plate, or where the metric does not tell the untrained generator from real data: it lies above the floor by no
+    /// more than twice the standard errors of both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative_excess: Option<f64>,
-    /// Standard deviations over draws.
-    pub spread: Spread,
+    /// How sure the numbers are.
+    pub standard_error: StandardErrors,
 }
 
-/// Standard deviations over draws; `None` where all draws give the same number, because they use the same sequences and
-/// nothing else is random, or where there is one draw. It does not cover the choice of the recording.
+/// Standard errors from draws of half of the sequences (delete-half jackknife).
+///
+/// They cover the choice of sequences, patches and directions, not that of the recording, and they are too small where
+/// sequences resemble each other, such as windows that overlap.
+///
+/// # Reference
+/// Shao and Wu 1989: with h of n sequences kept, the variance of the full statistic is about h / (n - h) times the
+/// variance over draws.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub struct StandardErrors {
     /// Of the value.
-    pub value: Option<f64>,
+    pub value: f64,
     /// Of the floor.
-    pub floor: Option<f64>,
+    pub floor: f64,
+    /// Of the excess; value and floor share a reference, so it is less than their sum.
+    pub excess: f64,
     /// Of the baseline.
-    pub baseline: Option<f64>,
+    pub baseline: f64,
+    /// Of the untrained generator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untrained: Option<f64>,
 }
 
 /// Distributions by set: `reference`, `synthetic`, `training`, `baseline`, `untrained`.
@@ -140,27 +153,44 @@ pub struct Draws {
     pub untrained: Vec<Scores>,
 }
 
-/// Returns means, spreads and excesses of all metrics.
-pub fn metric_results(metrics: &[Metric], draws: &Draws) -> Vec<MetricResult> {
-    let estimate = |scores: &[Scores], i: usize| -> Option<(f64, Option<f64>)> {
-        let values: Vec<f64> = scores.iter().filter_map(|s| s.get(i).copied()).collect();
-        Some((super::one_dim::mean(&values)?, super::one_dim::std_dev(&values).filter(|s| *s > 0.0)))
+/// Returns means over `full` draws, with standard errors from the draws of `kept` of `n` sequences.
+pub fn metric_results(
+    metrics: &[Metric],
+    full: &Draws,
+    halves: &Draws,
+    kept: usize,
+    n: usize,
+) -> Vec<MetricResult> {
+    let column = |scores: &[Scores], i: usize| -> Vec<f64> {
+        scores.iter().filter_map(|s| s.get(i).copied()).collect()
     };
+    let mean_of = |scores: &[Scores], i| mean(&column(scores, i));
+    let factor = (kept as f64 / (n - kept).max(1) as f64).sqrt();
+    let error = |values: &[f64]| factor * std_dev(values).unwrap_or(0.0);
     let result = |(i, metric): (usize, &Metric)| {
-        let (value, value_spread) = estimate(&draws.value, i)?;
-        let (floor, floor_spread) = estimate(&draws.floor, i)?;
-        let (baseline, baseline_spread) = estimate(&draws.baseline, i)?;
-        let untrained = estimate(&draws.untrained, i).map(|(mean, _)| mean);
+        let (value, floor) = (mean_of(&full.value, i)?, mean_of(&full.floor, i)?);
+        let untrained = mean_of(&full.untrained, i);
+        let (values, floors) = (column(&halves.value, i), column(&halves.floor, i));
+        let excesses: Vec<f64> = values.iter().zip(&floors).map(|(v, f)| v - f).collect();
+        let standard_error = StandardErrors {
+            value: error(&values),
+            floor: error(&floors),
+            excess: error(&excesses),
+            baseline: error(&column(&halves.baseline, i)),
+            untrained: untrained.map(|_| error(&column(&halves.untrained, i))),
+        };
+        let uncertain = 2.0 * (standard_error.floor + standard_error.untrained.unwrap_or(0.0));
+        let range = untrained.map(|u| u - floor).filter(|range| *range > uncertain);
         Some(MetricResult {
             key: metric.key.clone(),
             label: metric.label.clone(),
             value,
             floor,
-            baseline,
+            baseline: mean_of(&full.baseline, i)?,
             untrained,
             excess: value - floor,
-            relative_excess: untrained.filter(|u| *u > floor).map(|u| (value - floor) / (u - floor)),
-            spread: Spread { value: value_spread, floor: floor_spread, baseline: baseline_spread },
+            relative_excess: range.map(|range| (value - floor) / range),
+            standard_error,
         })
     };
     metrics.iter().enumerate().filter_map(result).collect()
@@ -173,10 +203,10 @@ pub fn findings(metrics: &[MetricResult]) -> Vec<String> {
     };
     let all = metrics.len();
     let mut findings = Vec::new();
-    let at_floor = names(&|m| m.excess <= m.spread.value.unwrap_or(0.0) + m.spread.floor.unwrap_or(0.0));
+    let at_floor = names(&|m| m.excess <= 2.0 * m.standard_error.excess);
     if !at_floor.is_empty() {
         findings.push(format!(
-            "{} of {all} metrics are at the floor, as near to the held-out part as other real data: {}.",
+            "{} of {all} metrics do not tell synthetic from real (within two standard errors of the floor): {}.",
             at_floor.len(),
             at_floor.join(", ")
         ));
@@ -213,19 +243,23 @@ mod tests {
 
     #[test]
     fn excess_is_measured_from_the_floor_and_relative_to_the_untrained_generator() {
-        let draws = Draws {
+        let full = Draws {
             value: vec![vec![3.0, 1.0], vec![5.0, 1.0]],
             floor: vec![vec![2.0, 1.0]; 2],
             baseline: vec![vec![9.0, 0.5]; 2],
             untrained: vec![vec![12.0, 0.9]; 2],
         };
-        let results = metric_results(&[metric("a"), metric("b")], &draws);
+        let halves = Draws { value: vec![vec![4.1, 1.0], vec![3.9, 1.0]], ..full.clone() };
+        let metrics = [metric("a"), metric("b")];
+        let results = metric_results(&metrics, &full, &halves, 5, 10);
         assert_eq!((results[0].value, results[0].excess, results[0].relative_excess), (4.0, 2.0, Some(0.2)));
-        assert_eq!(results[0].spread.value, Some(2.0_f64.sqrt()));
-        assert_eq!((results[0].spread.floor, results[1].relative_excess), (None, None));
+        assert!((results[0].standard_error.value - 0.1 * 2.0_f64.sqrt()).abs() < 1e-12);
+        assert_eq!((results[0].standard_error.floor, results[1].relative_excess), (0.0, None));
+        let vague = Draws { untrained: vec![vec![2.0, 0.9], vec![20.0, 0.9]], ..halves };
+        assert_eq!(metric_results(&metrics, &full, &vague, 5, 10)[0].relative_excess, None);
         let text = findings(&results).join(" ");
         assert!(text.contains(
-            "1 of 2 metrics are at the floor, as near to the held-out part as other real data: b."
+            "1 of 2 metrics do not tell synthetic from real (within two standard errors of the floor): b."
         ));
         assert!(
             text.contains("no better than the training mean with noise: b.")

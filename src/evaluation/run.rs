@@ -18,7 +18,10 @@ const BINS: usize = 64;
 /// Name of the results of all channels together.
 pub const ALL_CHANNELS: &str = "all channels";
 
-/// The stacks of one draw, per channel. The baseline comes last, or before the untrained generator.
+/// Directions are this many times fewer in draws of halves, which only serve standard errors.
+const FEWER_DIRECTIONS: usize = 4;
+
+/// The stacks of one draw, per channel.
 struct Sets {
     reference: Vec<Stack>,
     /// Name of the set and its stacks, in the order synthetic, training, baseline, untrained.
@@ -30,7 +33,7 @@ pub fn steps(plates: &Plates, plan: &Plan, settings: &Settings) -> u64 {
     let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
     let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
     let channels = plates.real.meta.channels.len();
-    (reads + settings.draws * (channels + usize::from(channels > 1))) as u64
+    (reads + (settings.draws + settings.half_draws) * (channels + usize::from(channels > 1))) as u64
 }
 
 /// Compares plates as planned.
@@ -61,7 +64,8 @@ pub fn evaluate(
     };
     let means: Vec<MeanImage> = training.iter().map(MeanImage::of).collect();
 
-    let mut draws = vec![Draws::default(); calibrations.len() + joint];
+    let mut full = vec![Draws::default(); calibrations.len() + joint];
+    let mut halves = full.clone();
     let mut curves = Vec::new();
     for draw in 0..settings.draws {
         // All channels use the same sequences, so that they still belong together.
@@ -85,23 +89,27 @@ pub fn evaluate(
             seed,
             draw,
         };
-        for (c, of_channel) in draws.iter_mut().enumerate() {
-            if c < calibrations.len() {
-                let shown = score_channel(&sets, &texture, c, of_channel);
-                curves.extend((draw == 0).then_some(shown));
-            } else {
-                score_all_channels(&sets, &texture, of_channel);
-            }
-            tick();
+        let shown = score(&sets, &texture, &mut full, &tick);
+        if draw == 0 {
+            curves = shown;
+        }
+        for half in (draw..settings.half_draws).step_by(settings.draws) {
+            let texture = Texture {
+                directions: texture.directions.div_ceil(FEWER_DIRECTIONS),
+                draw: settings.draws + half,
+                ..texture
+            };
+            score(&sets.half(seed, half), &texture, &mut halves, &tick);
         }
     }
 
     let metrics = suite::metrics(meta.frames, meta.height, meta.width);
     let of_textures = suite::texture_metrics(meta.height, meta.width);
     let mut curves = curves.into_iter();
-    let channels = draws.iter().enumerate().map(|(c, of_channel)| {
+    let channels = full.iter().zip(&halves).enumerate().map(|(c, (full, halves))| {
         let channel = meta.channels.get(c);
-        let metrics = metric_results(channel.map_or(&of_textures, |_| &metrics), of_channel);
+        let metrics = channel.map_or(&of_textures, |_| &metrics);
+        let metrics = metric_results(metrics, full, halves, plan.n / 2, plan.n);
         let name = channel.map_or(ALL_CHANNELS, |c| &c.name).to_owned();
         ChannelResult { name, findings: findings(&metrics), metrics, curves: curves.next() }
     });
@@ -116,6 +124,33 @@ pub fn evaluate(
         definitions: metrics.iter().map(|m| (m.key.clone(), m.definition.clone())).collect(),
         channels: channels.collect(),
     })
+}
+
+impl Sets {
+    /// Returns a seeded half of every set.
+    fn half(&self, seed: u64, half: usize) -> Self {
+        let of = |stacks: &[Stack], index: usize| -> Vec<Stack> {
+            let n = stacks.first().map_or(0, Stack::len);
+            let picks = pick(&mut stream(seed, Purpose::Halves, half, index), n, n / 2);
+            stacks.iter().map(|s| s.select(&picks)).collect()
+        };
+        let others = self.others.iter().enumerate().map(|(i, (set, stacks))| (*set, of(stacks, i + 1)));
+        Self { reference: of(&self.reference, 0), others: others.collect() }
+    }
+}
+
+/// Adds the scores of every channel, and of all channels together, and returns the distributions behind them.
+fn score(sets: &Sets, texture: &Texture, draws: &mut [Draws], tick: &dyn Fn()) -> Vec<Curves> {
+    let mut curves = Vec::new();
+    for (c, of_channel) in draws.iter_mut().enumerate() {
+        if c < sets.reference.len() {
+            curves.push(score_channel(sets, texture, c, of_channel));
+        } else {
+            score_all_channels(sets, texture, of_channel);
+        }
+        tick();
+    }
+    curves
 }
 
 /// Adds the scores of one channel and returns the distributions behind them.

@@ -19,6 +19,8 @@ pub enum Purpose {
     Noise = 5,
     /// Sequences on contact sheets.
     Sheet = 6,
+    /// Which half of the sequences is used for standard errors.
+    Halves = 7,
 }
 
 /// Returns the stream of a purpose in a draw; `index` tells sets or channels apart (below 65536).

@@ -20,7 +20,7 @@ fn evaluate(dir: &Path, more: &[&str]) -> Output {
         "--output",
         "out",
     ]);
-    command.args(["--set", "swd_directions=16", "--set", "swd_patches=16", "--set", "draws=2"]).args(more);
+    command.args(["--set", "swd_directions=16", "--set", "swd_patches=16", "--set", "draws=2", "--set", "half_draws=2"]).args(more);
     command.output().unwrap()
 }
 
