@@ -306,9 +306,9 @@ fn settings_that_make_no_sense_are_usage_errors() {
         (&["--size", "12"][..], "--size: is 12, expected a power of two"),
         (&["--size", "64"], "--size: is 64, expected at most 16"),
         (&["--frames", "30"], "--frames: is 30"),
+        (&["--set", "stride=often"], "stride"),
         (&["--downscale", "0"], "--downscale: is 0"),
         (&["--pixel-size=-1"], "--pixel-size: is -1"),
-        (&["--set", "strid=2"], "strid"),
         (&["--channel", "gfp"], "expected NAME=DIR"),
         (&["--channel", "gfp=in/gfp"], "given twice"),
     ] {
