@@ -135,7 +135,6 @@ impl Advice for EvaluationError {
             Self::Size { .. } => {
                 Some("prepare the real recording with the size and frames that the generator was trained on".into())
             }
-            Self::TooSmall { .. } => None,
             Self::NothingHeldOut { .. } => {
                 Some("run prepare with more positions or a longer recording, so that some are held out".into())
             }
@@ -146,7 +145,7 @@ impl Advice for EvaluationError {
             Self::SharedGroup { .. } => {
                 Some("the floor would be too low; run prepare again, it keeps groups in one part".into())
             }
-            Self::Setting { .. } => None,
+            Self::TooSmall { .. } | Self::Setting { .. } => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Sequences in memory, channel by channel, with what is worth computing only once.
 
+use std::collections::BTreeMap;
+
 use ndarray::{Array2, Array3, Array4, Axis, s};
 use rayon::prelude::*;
 
@@ -65,6 +67,42 @@ impl Stack {
     }
 }
 
+/// All channels of several sequences.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// One stack per channel.
+    pub stacks: Vec<Stack>,
+    /// Split group of each sequence, as a number: sequences of one group resemble each other. `[N]`
+    pub groups: Vec<usize>,
+}
+
+impl Pool {
+    /// Returns a pool whose sequences are all independent.
+    pub fn independent(stacks: Vec<Stack>) -> Self {
+        let n = stacks.first().map_or(0, Stack::len);
+        Self { stacks, groups: (0..n).collect() }
+    }
+
+    /// Returns some of the sequences, the same of all channels, so that these still belong together.
+    #[must_use]
+    pub fn select(&self, picks: &[usize]) -> Self {
+        Self {
+            stacks: self.stacks.iter().map(|s| s.select(picks)).collect(),
+            groups: picks.iter().map(|i| self.groups[*i]).collect(),
+        }
+    }
+
+    /// Returns the number of sequences.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Returns whether there is no sequence.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+}
+
 /// Reads sequences of a plate, one stack per channel, normalised by `calibrations` (those of the real plate).
 ///
 /// `tick` is called after each sequence, from several threads.
@@ -76,7 +114,7 @@ pub fn read(
     indices: &[usize],
     calibrations: &[Calibration],
     tick: &(dyn Fn() + Sync),
-) -> Result<Vec<Stack>, DataError> {
+) -> Result<Pool, DataError> {
     let images: Vec<Array4<u16>> = indices
         .par_iter()
         .map(|index| {
@@ -94,5 +132,10 @@ pub fn read(
         }
         Stack::new(counts, *calibration)
     };
-    Ok(calibrations.iter().enumerate().map(stack_of).collect())
+    let names: Vec<&str> = indices.iter().map(|i| plate.wells[*i].1.split_group.as_str()).collect();
+    let numbers: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (*name, i)).collect();
+    Ok(Pool {
+        stacks: calibrations.iter().enumerate().map(stack_of).collect(),
+        groups: names.iter().map(|name| numbers[name]).collect(),
+    })
 }

@@ -27,7 +27,7 @@ const FEW: usize = 30;
 pub struct Settings {
     /// Draws of sequences, patches, directions and noise; scores are means over them. 1 to 100
     pub draws: usize,
-    /// Draws of half of the sequences of every set, from which standard errors are estimated. 2 to 100
+    /// Draws of half of the split groups of every set, from which standard errors are estimated. 2 to 100
     pub half_draws: usize,
     /// 7x7 patches per image and level of the sliced Wasserstein distance (128 in the ProGAN article). 1 to 4096
     pub swd_patches: usize,

@@ -104,7 +104,7 @@ pub fn page(evaluation: &Evaluation, plates: &Plates, sheets: &[Sheet]) -> Resul
         page.table(&table(channel, evaluation.untrained.is_some()));
     }
     page.heading("How the numbers are defined");
-    page.paragraph("All metrics are distances to held-out real sequences, so smaller is better and 0 is never reached. value: synthetic against held-out. floor: real training sequences against the same held-out ones, which is what a perfect generator would reach. mean + noise: the mean training image, frame by frame, with Gaussian noise of the real strength, which is what a generator reaches that knows no cells. excess: value minus floor. ± is the standard error from draws of half of the sequences; it does not cover the choice of the recording, and it is too small where sequences resemble each other.");
+    page.paragraph("All metrics are distances to held-out real sequences, so smaller is better and 0 is never reached. value: synthetic against held-out. floor: real training sequences against the same held-out ones, which is what a perfect generator would reach. mean + noise: the mean training image, frame by frame, with Gaussian noise of the real strength, which is what a generator reaches that knows no cells. excess: value minus floor. ± is the standard error from draws of half of the split groups (such as positions) of every set; it does not cover the choice of the recording.");
     page.table(&definitions(evaluation));
     page.table(&parts(plan));
     let settings = serde_json::to_string_pretty(&evaluation.protocol.settings).unwrap_or_default();
@@ -193,7 +193,7 @@ fn table(channel: &ChannelResult, untrained: bool) -> Table {
         if untrained {
             let of_untrained =
                 metric.untrained.zip(error.untrained).map(|(value, error)| with_error(value, error));
-            row.extend([of_untrained.unwrap_or(Cell::number(None)), Cell::number(metric.relative_excess)]);
+            row.extend([of_untrained.unwrap_or(Cell::number(None)), share(metric.relative_excess)]);
         }
         row
     };
@@ -213,6 +213,15 @@ fn with_error(value: f64, error: f64) -> Cell {
         cell.text = format!("{value:.digits$} ± {error:.digits$}");
     } else if error > 0.0 {
         cell.text = format!("{} ± {error:.1e}", cell.text);
+    }
+    cell
+}
+
+/// Returns a ratio with three decimals.
+fn share(ratio: Option<f64>) -> Cell {
+    let mut cell = Cell::number(ratio);
+    if let Some(ratio) = ratio {
+        cell.text = format!("{ratio:.3}");
     }
     cell
 }

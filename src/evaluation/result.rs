@@ -100,10 +100,10 @@ pub struct MetricResult {
     pub standard_error: StandardErrors,
 }
 
-/// Standard errors from draws of half of the sequences (delete-half jackknife).
+/// Standard errors from draws of half of the split groups of every set (delete-half jackknife).
 ///
-/// They cover the choice of sequences, patches and directions, not that of the recording, and they are too small where
-/// sequences resemble each other, such as windows that overlap.
+/// They cover the choice of groups, sequences, patches and directions, not that of the recording. Of few groups they are
+/// rough, of a single one too small.
 ///
 /// # Reference
 /// Shao and Wu 1989: with h of n sequences kept, the variance of the full statistic is about h / (n - h) times the

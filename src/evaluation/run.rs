@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::EvaluationError;
 use super::baseline::MeanImage;
-use super::pool::{self, Stack};
+use super::pool::{self, Pool};
 use super::protocol::{Plan, Plates, Settings, name};
 use super::result::{BySet, ChannelResult, Curves, Draws, Evaluation, Protocol, findings, metric_results};
-use super::stream::{Purpose, pick, stream};
+use super::stream::{Purpose, pick, pick_by_group, stream};
 use super::suite::{self, Summary, Texture};
 use crate::data::plate::Calibration;
 
@@ -21,11 +21,11 @@ pub const ALL_CHANNELS: &str = "all channels";
 /// Directions are this many times fewer in draws of halves, which only serve standard errors.
 const FEWER_DIRECTIONS: usize = 4;
 
-/// The stacks of one draw, per channel.
+/// The sequences of one draw.
 struct Sets {
-    reference: Vec<Stack>,
-    /// Name of the set and its stacks, in the order synthetic, training, baseline, untrained.
-    others: Vec<(&'static str, Vec<Stack>)>,
+    reference: Pool,
+    /// Name and sequences, in the order synthetic, training, baseline, untrained.
+    others: Vec<(&'static str, Pool)>,
 }
 
 /// Returns how many steps [`evaluate`] has: sequences to read, and channels to compare in each draw.
@@ -62,26 +62,24 @@ pub fn evaluate(
         (Some(plate), Some(part)) => Some(pool::read(plate, &part.indices, &calibrations, &tick)?),
         _ => None,
     };
-    let means: Vec<MeanImage> = training.iter().map(MeanImage::of).collect();
+    let means: Vec<MeanImage> = training.stacks.iter().map(MeanImage::of).collect();
 
     let mut full = vec![Draws::default(); calibrations.len() + joint];
     let mut halves = full.clone();
     let mut curves = Vec::new();
     for draw in 0..settings.draws {
-        // All channels use the same sequences, so that they still belong together.
-        let drawn = |stacks: &[Stack], index: usize| -> Vec<Stack> {
-            let available = stacks.first().map_or(0, Stack::len);
-            let picks = pick(&mut stream(seed, Purpose::Picks, draw, index), available, plan.n);
-            stacks.iter().map(|s| s.select(&picks)).collect()
+        let drawn = |pool: &Pool, index: usize| {
+            let picks = pick(&mut stream(seed, Purpose::Picks, draw, index), pool.len(), plan.n);
+            pool.select(&picks)
         };
         let baseline =
             means.iter().enumerate().map(|(c, m)| m.draw(&mut stream(seed, Purpose::Noise, draw, c), plan.n));
         let mut others = vec![
             ("synthetic", drawn(&synthetic, 2)),
             ("training", drawn(&training, 1)),
-            ("baseline", baseline.collect()),
+            ("baseline", Pool::independent(baseline.collect())),
         ];
-        others.extend(untrained.as_ref().map(|stacks| ("untrained", drawn(stacks, 3))));
+        others.extend(untrained.as_ref().map(|pool| ("untrained", drawn(pool, 3))));
         let sets = Sets { reference: drawn(&reference, 0), others };
         let texture = Texture {
             patches_per_image: settings.swd_patches.min(settings.swd_max_patches.div_ceil(plan.images)),
@@ -127,14 +125,13 @@ pub fn evaluate(
 }
 
 impl Sets {
-    /// Returns a seeded half of every set.
+    /// Returns a seeded half of every set: half of its groups, because sequences of one group resemble each other.
     fn half(&self, seed: u64, half: usize) -> Self {
-        let of = |stacks: &[Stack], index: usize| -> Vec<Stack> {
-            let n = stacks.first().map_or(0, Stack::len);
-            let picks = pick(&mut stream(seed, Purpose::Halves, half, index), n, n / 2);
-            stacks.iter().map(|s| s.select(&picks)).collect()
+        let of = |pool: &Pool, index: usize| {
+            let mut rng = stream(seed, Purpose::Halves, half, index);
+            pool.select(&pick_by_group(&mut rng, &pool.groups, pool.len() / 2))
         };
-        let others = self.others.iter().enumerate().map(|(i, (set, stacks))| (*set, of(stacks, i + 1)));
+        let others = self.others.iter().enumerate().map(|(i, (set, pool))| (*set, of(pool, i + 1)));
         Self { reference: of(&self.reference, 0), others: others.collect() }
     }
 }
@@ -143,7 +140,7 @@ impl Sets {
 fn score(sets: &Sets, texture: &Texture, draws: &mut [Draws], tick: &dyn Fn()) -> Vec<Curves> {
     let mut curves = Vec::new();
     for (c, of_channel) in draws.iter_mut().enumerate() {
-        if c < sets.reference.len() {
+        if c < sets.reference.stacks.len() {
             curves.push(score_channel(sets, texture, c, of_channel));
         } else {
             score_all_channels(sets, texture, of_channel);
@@ -155,11 +152,11 @@ fn score(sets: &Sets, texture: &Texture, draws: &mut [Draws], tick: &dyn Fn()) -
 
 /// Adds the scores of one channel and returns the distributions behind them.
 fn score_channel(sets: &Sets, texture: &Texture, channel: usize, draws: &mut Draws) -> Curves {
-    let like = &sets.reference[channel];
+    let like = &sets.reference.stacks[channel];
     let reference = suite::summarise(like, texture, channel, 0);
     let mut summaries = vec![("reference", reference)];
-    for (set, stacks) in &sets.others {
-        let summary = suite::summarise(&stacks[channel], texture, channel, 1);
+    for (set, pool) in &sets.others {
+        let summary = suite::summarise(&pool.stacks[channel], texture, channel, 1);
         record(draws, set, suite::compare(&summaries[0].1, &summary, like));
         summaries.push((set, summary));
     }
@@ -168,12 +165,12 @@ fn score_channel(sets: &Sets, texture: &Texture, channel: usize, draws: &mut Dra
 
 /// Adds the scores of all channels together.
 fn score_all_channels(sets: &Sets, texture: &Texture, draws: &mut Draws) {
-    let index = sets.reference.len();
+    let index = sets.reference.stacks.len();
     let joint =
-        |stacks: &[Stack], side| suite::projections(&stacks.iter().collect::<Vec<_>>(), texture, index, side);
+        |pool: &Pool, side| suite::projections(&pool.stacks.iter().collect::<Vec<_>>(), texture, index, side);
     let reference = joint(&sets.reference, 0);
-    for (set, stacks) in &sets.others {
-        record(draws, set, suite::compare_textures(&reference, &joint(stacks, 1)));
+    for (set, pool) in &sets.others {
+        record(draws, set, suite::compare_textures(&reference, &joint(pool, 1)));
     }
 }
 
@@ -209,7 +206,9 @@ fn curves(summaries: &[(&'static str, Summary)], calibration: &Calibration) -> C
 fn shares(mut counts: Vec<f64>) -> Vec<f64> {
     let total: f64 = counts.iter().sum();
     if total > 0.0 {
-        counts.iter_mut().for_each(|n| *n /= total);
+        for n in &mut counts {
+            *n /= total;
+        }
     }
     counts
 }

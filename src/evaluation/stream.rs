@@ -1,6 +1,9 @@
 //! Random streams that do not depend on each other, so that one more set or channel changes no other number.
 
+use std::collections::BTreeSet;
+
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 /// What random numbers are for.
@@ -40,6 +43,21 @@ pub fn pick(rng: &mut ChaCha8Rng, available: usize, count: usize) -> Vec<usize> 
     picks
 }
 
+/// Returns `count` positions of `groups` in rising order, whole groups first: groups come in random order until there
+/// are enough, and only the last one is cut. Without enough positions it returns all.
+pub fn pick_by_group(rng: &mut ChaCha8Rng, groups: &[usize], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = groups.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    order.shuffle(rng);
+    let mut picks = Vec::with_capacity(count);
+    for group in order {
+        let members: Vec<usize> = (0..groups.len()).filter(|i| groups[*i] == group).collect();
+        let wanted = count - picks.len();
+        picks.extend(pick(rng, members.len(), wanted).into_iter().map(|i| members[i]));
+    }
+    picks.sort_unstable();
+    picks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +79,18 @@ mod tests {
         assert_eq!(picks.len(), 20);
         assert!(picks.windows(2).all(|w| w[0] < w[1]) && picks[19] < 100);
         assert_eq!(pick(&mut stream(1, Purpose::Picks, 0, 0), 3, 5), [0, 1, 2]);
+    }
+
+    #[test]
+    fn whole_groups_are_picked_and_one_is_cut() {
+        let groups = [7, 7, 7, 2, 2, 2, 5, 5, 5];
+        for draw in 0..20 {
+            let picks = pick_by_group(&mut stream(1, Purpose::Halves, draw, 0), &groups, 4);
+            assert_eq!(picks.len(), 4);
+            let mut sizes = [7, 2, 5].map(|g| picks.iter().filter(|i| groups[**i] == g).count());
+            sizes.sort_unstable();
+            assert_eq!(sizes, [0, 1, 3]);
+        }
+        assert_eq!(pick_by_group(&mut stream(1, Purpose::Halves, 0, 0), &groups, 20).len(), 9);
     }
 }
