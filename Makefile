@@ -23,13 +23,13 @@ demo: build ## A recording through all five programs, in minutes on a CPU (phant
 	@RECORDING="$(RECORDING)" LABELS="$(LABELS)" INTERVAL="$(INTERVAL)" bash workflows/demo.sh
 
 test: setup ## Run all tests
-	cargo test --release --locked
+	cargo test --release --locked --workspace
 
 check: setup ## Everything that must be clean: format, clippy, tests, docs
 	cargo fmt --check
-	cargo clippy --release --locked --all-targets -- -D warnings
-	cargo test --release --locked
-	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo test --release --locked --workspace
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
 interop: build ## Check plates with two independent OME-Zarr validators (a Python environment in ./.venv)
 	bash tests/interop/validate.sh
