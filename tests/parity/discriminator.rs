@@ -25,6 +25,7 @@ fn check(name: &str) {
             wiring: Wiring::Original,
             skip_gain: 1.0,
             noise_gain: 1.0,
+            random_constant: false,
         },
         discriminator: DiscriminatorConfig {
             encoder: pairs("cfg.encoder_channels").iter().map(|pair| pair[1]).collect(),

@@ -21,6 +21,7 @@ fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
             wiring,
             skip_gain: 1.0,
             noise_gain: 1.0,
+            random_constant: false,
         },
         discriminator: DiscriminatorConfig::mirrored(&[8, 8], 1.0),
     };
