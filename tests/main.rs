@@ -3,5 +3,6 @@
 mod cli;
 mod metrics;
 mod parity;
+mod readme;
 mod support;
 mod tidy;
