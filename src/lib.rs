@@ -7,12 +7,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit, clippy::dbg_macro)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-pub mod error;
-pub mod seed;
-pub mod shape;
-
-pub mod data;
-pub mod phantom;
+pub use lapsegan_base::{data, error, phantom, report, seed};
 
 pub mod model;
 
@@ -28,6 +23,9 @@ pub mod evaluation;
 
 pub mod segmentation;
 
-pub mod report;
+/// What the programs share; [`device`](cli::device) is the part that needs libtorch.
+pub mod cli {
+    pub use lapsegan_base::cli::*;
 
-pub mod cli;
+    pub mod device;
+}

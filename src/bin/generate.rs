@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ndarray::{Array4, Axis};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::Record;
-use lapsegan::cli::{Common, Failure, Outcome, device, run};
+use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
 use lapsegan::data::DataError;
 use lapsegan::data::labels::{self, RouteSettings, label_sequence};
 use lapsegan::data::output::refuse_existing;
@@ -40,21 +41,21 @@ struct Args {
     #[arg(long, value_name = "PLATE", help_heading = "Output")]
     output: PathBuf,
 
-    /// Number of sequences
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000), help_heading = "Generation")]
-    count: u64,
+    /// Number of sequences [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Generation")]
+    count: Option<u64>,
 
-    /// Fidelity against variety: 1 leaves the latents, 0 gives the mean sequence
-    #[arg(long, default_value_t = 1.0, value_name = "PSI", allow_negative_numbers = true, help_heading = "Generation")]
-    truncation_psi: f64,
+    /// Fidelity against variety: 1 leaves the latents, 0 gives the mean sequence [default: 1]
+    #[arg(long, value_name = "PSI", allow_negative_numbers = true, help_heading = "Generation")]
+    truncation_psi: Option<f64>,
 
-    /// Sequences at a time
-    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096), help_heading = "Generation")]
-    batch: u64,
+    /// Sequences at a time [default: 32]
+    #[arg(long, value_name = "N", help_heading = "Generation")]
+    batch: Option<u64>,
 
-    /// Where the labels come from
-    #[arg(long, value_enum, default_value_t = Route::FluorescenceThreshold, help_heading = "Labels")]
-    label_route: Route,
+    /// Where the labels come from [default: fluorescence_threshold]
+    #[arg(long, value_enum, help_heading = "Labels")]
+    label_route: Option<Route>,
 
     /// Channel whose brightness marks the objects [default: the last one]
     #[arg(long, value_name = "NAME", help_heading = "Labels")]
@@ -73,8 +74,27 @@ Examples:
   generate --checkpoint test-data/phantom-tiny.safetensors --output synthetic.ome.zarr --count 64
   generate --checkpoint run --output more.ome.zarr --count 200 --seed 1 --truncation-psi 0.8";
 
+/// What --config and --set may hold; flags win.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Number of sequences.
+    count: u64,
+    /// Fidelity against variety, 0 to 2.
+    truncation_psi: f64,
+    /// Sequences at a time.
+    batch: u64,
+    /// Where the labels come from.
+    label_route: Route,
+    /// Channel whose brightness marks the objects; empty for the last one.
+    label_channel: String,
+    /// Name of the label image; empty for that of the training data.
+    label_name: String,
+}
+
 /// Where labels come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 enum Route {
     /// No labels.
@@ -103,30 +123,13 @@ fn main() -> ExitCode {
 fn execute(args: Args) -> Outcome {
     let common = &args.common;
     let mut record = Record::begin("generate", common);
-    if !(0.0..=2.0).contains(&args.truncation_psi) {
-        let message = format!("--truncation-psi {}: expected 0 to 2", args.truncation_psi);
-        return Err(Failure::usage(message, "1 leaves the latents as they are, 0.7 is a common choice"));
-    }
-    if common.config.is_some() || !common.set.is_empty() {
-        return Err(Failure::usage(
-            "generate has no settings beyond its flags: --config and --set do not apply",
-            "the network's configuration comes with the checkpoint",
-        ));
-    }
+    let settings = resolve(&args)?;
     refuse_existing(&args.output, common.overwrite)?;
     let checkpoint = find(&args)?;
     let data = &checkpoint.manifest.data;
-    let label_channel = label_channel(&args, data)?;
-    let settings = json!({
-        "checkpoint": checkpoint.path,
-        "count": args.count,
-        "batch": args.batch,
-        "truncation_psi": args.truncation_psi,
-        "label_route": route_name(&args),
-        "label_channel": label_channel.map(|c| &data.channels[c].name),
-    });
+    let label_channel = label_channel(&settings, data)?;
     if common.dry_run {
-        return Ok(json!({ "dry_run": true, "settings": settings }));
+        return Ok(json!({ "dry_run": true, "checkpoint": checkpoint.path, "settings": settings }));
     }
 
     let device = device::select(&common.device, common.thread_count())?;
@@ -137,16 +140,16 @@ fn execute(args: Args) -> Outcome {
         &checkpoint.path.display().to_string(),
         device,
     )?;
-    let labelling = label_channel.and_then(|channel| labelling(&args, data, &sampler, channel));
-    let meta = plate_meta(&args, &checkpoint, labelling.as_ref());
-    let writer = PlateWriter::create(&args.output, &meta, args.count as usize, common.overwrite)?;
-    let bar = Progress::new("generating sequences", args.count, common.quiet);
+    let labelling = label_channel.and_then(|channel| labelling(&settings, common.seed, data, &sampler, channel));
+    let meta = plate_meta(&settings, common.seed, &checkpoint, labelling.as_ref());
+    let writer = PlateWriter::create(&args.output, &meta, settings.count as usize, common.overwrite)?;
+    let bar = Progress::new("generating sequences", settings.count, common.quiet);
     let mut panels = Vec::new();
     let mut objects = 0_usize;
     let mut start = 0;
-    while start < args.count {
-        let end = (start + args.batch).min(args.count);
-        for (index, values) in (start..end).zip(sampler.sample(common.seed, start..end, args.truncation_psi)) {
+    while start < settings.count {
+        let end = (start + settings.batch).min(settings.count);
+        for (index, values) in (start..end).zip(sampler.sample(common.seed, start..end, settings.truncation_psi)) {
             let sequence = sequence(&checkpoint, data, labelling.as_ref(), index, &values);
             objects += sequence.labels.values().map(|l| l.ids.iter().max().copied().unwrap_or(0) as usize).sum::<usize>();
             writer.write(index as usize, &sequence)?;
@@ -162,7 +165,7 @@ fn execute(args: Args) -> Outcome {
     contact_sheet(&panels, 4, scale).write_png(&writer.folder().join("contact_sheet.png"))?;
     let result = json!({
         "plate": args.output,
-        "sequences": args.count,
+        "sequences": settings.count,
         "kimg": checkpoint.manifest.sequences_seen as f64 / 1000.0,
         "labels": meta.labels,
         "label_route": meta.label_route,
@@ -190,16 +193,46 @@ fn find(args: &Args) -> Result<Checkpoint, Failure> {
     Ok(found.ok_or_else(missing)?)
 }
 
-fn route_name(args: &Args) -> Option<&'static str> {
-    (args.label_route == Route::FluorescenceThreshold).then_some(labels::ROUTE)
+/// Built-in < --config < --set < flags.
+fn resolve(args: &Args) -> Result<Settings, Failure> {
+    let base = Settings {
+        count: 100,
+        truncation_psi: 1.0,
+        batch: 32,
+        label_route: Route::FluorescenceThreshold,
+        label_channel: String::new(),
+        label_name: String::new(),
+    };
+    let mut settings = config::resolve(&base, args.common.config.as_deref(), &args.common.set)?;
+    settings.count = args.count.unwrap_or(settings.count);
+    settings.truncation_psi = args.truncation_psi.unwrap_or(settings.truncation_psi);
+    settings.batch = args.batch.unwrap_or(settings.batch);
+    settings.label_route = args.label_route.unwrap_or(settings.label_route);
+    settings.label_channel = args.label_channel.clone().unwrap_or(settings.label_channel);
+    settings.label_name = args.label_name.clone().unwrap_or(settings.label_name);
+    if !(0.0..=2.0).contains(&settings.truncation_psi) {
+        let message = format!("--truncation-psi {}: expected 0 to 2", settings.truncation_psi);
+        return Err(Failure::usage(message, "1 leaves the latents as they are, 0.7 is a common choice"));
+    }
+    if !(1..=10_000_000).contains(&settings.count) || !(1..=4096).contains(&settings.batch) {
+        let message = format!(
+            "--count {}, --batch {}: expected 1 to 10000000 and 1 to 4096",
+            settings.count, settings.batch
+        );
+        return Err(Failure::usage(message, "make several plates with different seeds for more"));
+    }
+    Ok(settings)
 }
 
-fn label_channel(args: &Args, data: &PlateMeta) -> Result<Option<usize>, Failure> {
-    if args.label_route == Route::None {
+fn label_channel(settings: &Settings, data: &PlateMeta) -> Result<Option<usize>, Failure> {
+    if settings.label_route == Route::None {
         return Ok(None);
     }
     let names: Vec<&str> = data.channels.iter().map(|c| c.name.as_str()).collect();
-    let Some(wanted) = &args.label_channel else { return Ok(Some(names.len() - 1)) };
+    let wanted = &settings.label_channel;
+    if wanted.is_empty() {
+        return Ok(Some(names.len() - 1));
+    }
     match names.iter().position(|name| name == wanted) {
         Some(channel) => Ok(Some(channel)),
         None => Err(Failure {
@@ -211,38 +244,39 @@ fn label_channel(args: &Args, data: &PlateMeta) -> Result<Option<usize>, Failure
 }
 
 /// Estimates one threshold for all sequences of the seed; `None`, with a warning, where there is nothing to part.
-fn labelling(args: &Args, data: &PlateMeta, sampler: &Sampler, channel: usize) -> Option<Labelling> {
+fn labelling(settings: &Settings, seed: u64, data: &PlateMeta, sampler: &Sampler, channel: usize) -> Option<Labelling> {
     let sequences: Vec<Array4<f32>> = (0..THRESHOLD_SEQUENCES)
-        .step_by(args.batch as usize)
+        .step_by(settings.batch as usize)
         .flat_map(|start| {
-            let end = (start + args.batch).min(THRESHOLD_SEQUENCES);
-            sampler.sample(args.common.seed, start..end, args.truncation_psi)
+            let end = (start + settings.batch).min(THRESHOLD_SEQUENCES);
+            sampler.sample(seed, start..end, settings.truncation_psi)
         })
         .collect();
     let planes = sequences.iter().flat_map(|s| s.outer_iter().map(|frame| frame.index_axis_move(Axis(0), channel)));
-    let settings = RouteSettings::estimate(planes)?;
-    if !settings.finds_two_classes() {
+    let route = RouteSettings::estimate(planes)?;
+    if !route.finds_two_classes() {
         tracing::warn!(
             "channel {} has no bright objects that a threshold parts from the background: labels may be meaningless",
             data.channels[channel].name
         );
     }
-    let name = args.label_name.clone().or_else(|| data.labels.first().cloned()).unwrap_or_else(|| "cells".into());
-    Some(Labelling { name, channel, settings })
+    let trained = || data.labels.first().cloned().unwrap_or_else(|| "cells".into());
+    let name = if settings.label_name.is_empty() { trained() } else { settings.label_name.clone() };
+    Some(Labelling { name, channel, settings: route })
 }
 
-fn plate_meta(args: &Args, checkpoint: &Checkpoint, labelling: Option<&Labelling>) -> PlateMeta {
+fn plate_meta(settings: &Settings, seed: u64, checkpoint: &Checkpoint, labelling: Option<&Labelling>) -> PlateMeta {
     let manifest = &checkpoint.manifest;
     let kimg = manifest.sequences_seen as f64 / 1000.0;
     PlateMeta {
         tool: "generate".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         origin: Origin::Synthetic,
-        seed: args.common.seed,
+        seed,
         labels: labelling.map(|l| l.name.clone()).into_iter().collect(),
         label_route: labelling.map(|_| labels::ROUTE.into()),
         notes: vec![
-            format!("generator trained for {kimg:.3} kimg, truncation_psi {}", args.truncation_psi),
+            format!("generator trained for {kimg:.3} kimg, truncation_psi {}", settings.truncation_psi),
             format!("checkpoint sha256 {}", manifest.tensors_sha256),
         ],
         ..manifest.data.clone()

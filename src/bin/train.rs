@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::{self, Record};
 use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
-use lapsegan::data::loader::Dataset;
+use lapsegan::training::loader::Dataset;
 use lapsegan::data::output::{refuse_existing, write_file};
 use lapsegan::data::plate::{Plate, Split};
 use lapsegan::data::DataError;

@@ -5,7 +5,6 @@
 
 pub mod args;
 pub mod config;
-pub mod device;
 pub mod failure;
 pub mod progress;
 pub mod record;

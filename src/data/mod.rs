@@ -5,7 +5,6 @@
 
 pub mod assembly;
 pub mod axes;
-pub mod loader;
 mod file_names;
 mod grid;
 pub mod image_file;
@@ -186,7 +185,7 @@ pub enum DataError {
 
 impl DataError {
     /// Returns the error of a system call on `path`.
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }

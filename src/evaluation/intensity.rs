@@ -37,8 +37,10 @@ impl IntensityHistogram {
     /// Returns the distance to another set; `None` where one of them is empty.
     pub fn distance(&self, other: &Self, calibration: &Calibration) -> Option<IntensityDistance> {
         let counts: Vec<f64> = (0..LEVELS).map(|v| v as f64).collect();
-        let normalised: Vec<f64> =
-            counts.iter().map(|v| ((v - calibration.lo) / (calibration.hi - calibration.lo)).clamp(0.0, 1.0)).collect();
+        let normalised: Vec<f64> = counts
+            .iter()
+            .map(|v| ((v - calibration.lo) / (calibration.hi - calibration.lo)).clamp(0.0, 1.0))
+            .collect();
         Some(IntensityDistance {
             counts: wasserstein_1_of_counts(&counts, &self.pixels, &other.pixels)?,
             normalised: wasserstein_1_of_counts(&normalised, &self.pixels, &other.pixels)?,
@@ -61,7 +63,8 @@ mod tests {
     use super::*;
     use ndarray::Array4;
 
-    const CALIBRATION: Calibration = Calibration { lo: 100.0, hi: 300.0, clipped_low: 0.0, clipped_high: 0.0 };
+    const CALIBRATION: Calibration =
+        Calibration { lo: 100.0, hi: 300.0, clipped_low: 0.0, clipped_high: 0.0 };
 
     #[test]
     fn a_brighter_set_is_as_far_as_it_is_brighter() {
@@ -70,7 +73,9 @@ mod tests {
         let distance = a.distance(&b, &CALIBRATION).unwrap();
         assert!((distance.counts - 20.0).abs() < 1e-9);
         assert!((distance.normalised - 0.1).abs() < 1e-9);
-        assert!(a.distance(&IntensityHistogram::of(Array4::zeros((0, 1, 2, 2)).view()), &CALIBRATION).is_none());
+        assert!(
+            a.distance(&IntensityHistogram::of(Array4::zeros((0, 1, 2, 2)).view()), &CALIBRATION).is_none()
+        );
     }
 
     #[test]

@@ -1,1 +1,151 @@
-//! evaluation (being written).
+//! How real synthetic sequences look, without any trained network.
+//!
+//! Spectra, textures, intensities and changes over time are compared between a synthetic and a real plate, each number
+//! beside the floor that real data reach against real data, and beside a trivial generator. No single number here says
+//! that synthetic data are good for training: that is `segmentation`'s question. Nothing here knows our networks.
+//!
+//! Start with [`protocol`], which says what is compared with what, and [`suite`], which lists the metrics; [`run`] puts
+//! them together into an [`Evaluation`], which is `metrics.json`.
+
+pub mod baseline;
+pub mod intensity;
+pub mod multiqc;
+pub mod one_dim;
+pub mod pool;
+pub mod protocol;
+pub mod pyramid;
+pub mod report;
+pub mod result;
+pub mod run;
+pub mod sliced;
+pub mod spectrum;
+pub mod stream;
+pub mod suite;
+pub mod temporal;
+
+pub use protocol::Settings;
+pub use result::Evaluation;
+pub use run::evaluate;
+
+use crate::data::DataError;
+use crate::error::{Advice, Exit};
+use crate::report::ReportError;
+
+/// What can be wrong with two plates that are to be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluationError {
+    /// A plate cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The report cannot be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The plates have different channels.
+    #[error("{plate} has channels {found}, the real plate has {expected}")]
+    Channels {
+        /// The other plate.
+        plate: String,
+        /// Its channels.
+        found: String,
+        /// Channels of the real plate.
+        expected: String,
+    },
+    /// The plates have different frames or pixels.
+    #[error("{plate} has sequences of {found}, the real plate has {expected}")]
+    Size {
+        /// The other plate.
+        plate: String,
+        /// Its frames, rows and columns.
+        found: String,
+        /// Those of the real plate.
+        expected: String,
+    },
+    /// Images are smaller than a patch.
+    #[error("{plate} has images of {height}x{width} pixels, expected at least {least}x{least}")]
+    TooSmall {
+        /// The real plate.
+        plate: String,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Smallest side that works.
+        least: usize,
+    },
+    /// The real plate holds nothing back.
+    #[error("{plate} has no held-out sequences (split val or test), expected at least {least}")]
+    NothingHeldOut {
+        /// The real plate.
+        plate: String,
+        /// Fewest sequences that are compared.
+        least: usize,
+    },
+    /// A set is too small.
+    #[error("{plate} has {found} {what}, expected at least {least}")]
+    TooFew {
+        /// The plate.
+        plate: String,
+        /// Which sequences.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// Fewest sequences that are compared.
+        least: usize,
+    },
+    /// Training and held-out part of the real plate are not apart.
+    #[error(
+        "{plate}: group {group} is in the training part and in the held-out part, expected it in one of them"
+    )]
+    SharedGroup {
+        /// The real plate.
+        plate: String,
+        /// The group.
+        group: String,
+    },
+    /// A setting is out of range.
+    #[error("{name} = {value}, expected {expected}")]
+    Setting {
+        /// Setting or flag.
+        name: &'static str,
+        /// Its value.
+        value: usize,
+        /// What works.
+        expected: String,
+    },
+}
+
+impl Advice for EvaluationError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Data(error) => error.exit(),
+            Self::Report(error) => error.exit(),
+            Self::Setting { .. } => Exit::Usage,
+            _ => Exit::BadInput,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::Report(error) => error.hint(),
+            Self::Channels { .. } => {
+                Some("compare a plate with one that was generated from a model of the same channels, in the same order".into())
+            }
+            Self::Size { .. } => {
+                Some("prepare the real recording with the size and frames that the generator was trained on".into())
+            }
+            Self::NothingHeldOut { .. } => {
+                Some("run prepare with more positions or a longer recording, so that some are held out".into())
+            }
+            Self::TooFew { what, .. } if what.contains("synthetic") => Some("generate more sequences".into()),
+            Self::TooFew { .. } => {
+                Some("run prepare with more positions, more frames, or windows that start closer together".into())
+            }
+            Self::SharedGroup { .. } => {
+                Some("the floor would be too low; run prepare again, it keeps groups in one part".into())
+            }
+            Self::TooSmall { .. } | Self::Setting { .. } => None,
+        }
+    }
+}

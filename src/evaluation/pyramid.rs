@@ -53,10 +53,10 @@ fn up(image: &Array2<f64>, size: (usize, usize)) -> Array2<f64> {
 fn blur(image: &Array2<f64>) -> Array2<f64> {
     let (height, width) = image.dim();
     let along_x = Array2::from_shape_fn((height, width), |(y, x)| {
-        KERNEL.iter().enumerate().map(|(k, w)| w * image[[y, mirror(x, k, width)]]).sum()
+        KERNEL.iter().enumerate().map(|(k, w)| w * image[[y, mirror(x, k, width)]]).sum::<f64>()
     });
     Array2::from_shape_fn((height, width), |(y, x)| {
-        KERNEL.iter().enumerate().map(|(k, w)| w * along_x[[mirror(y, k, height), x]]).sum()
+        KERNEL.iter().enumerate().map(|(k, w)| w * along_x[[mirror(y, k, height), x]]).sum::<f64>()
     })
 }
 

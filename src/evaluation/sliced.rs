@@ -7,6 +7,7 @@
 //! Karras et al. 2018 (ProGAN), written from the definition: 7x7 patches, random unit directions, mean difference of the
 //! sorted projections, times 1000.
 
+use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, s};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +22,9 @@ pub const PATCH: usize = 7;
 /// Values per channel of a patch.
 const PATCH_PIXELS: usize = PATCH * PATCH;
 
+/// Directions that one thread projects and sorts at a time.
+const DIRECTIONS_PER_TASK: usize = 8;
+
 /// One pyramid level of several images, `[N][C, H, W]`.
 pub type Level = Vec<Array3<f64>>;
 
@@ -29,8 +33,10 @@ pub type Level = Vec<Array3<f64>>;
 /// # Shapes
 /// `images`: `[N, C, H, W]`.
 pub fn levels(images: &Array4<f64>, count: usize) -> Vec<Level> {
-    let per_image: Vec<Vec<Array3<f64>>> =
-        (0..images.dim().0).into_par_iter().map(|n| image_levels(images.index_axis(Axis(0), n), count)).collect();
+    let per_image: Vec<Vec<Array3<f64>>> = (0..images.dim().0)
+        .into_par_iter()
+        .map(|n| image_levels(images.index_axis(Axis(0), n), count))
+        .collect();
     (0..count).map(|level| per_image.iter().map(|image| image[level].clone()).collect()).collect()
 }
 
@@ -97,13 +103,19 @@ pub fn standardise(patches: &mut Array2<f64>) {
 /// # Shapes
 /// `patches`: `[patches, 49 * C]`; `directions`: `[49 * C, directions]`.
 pub fn sorted_projections(patches: &Array2<f64>, directions: &Array2<f64>) -> Array2<f64> {
-    // Rows of the result lie in memory one after the other, so each is sorted in place.
-    let mut projected = directions.t().dot(&patches.t()).as_standard_layout().into_owned();
-    projected
-        .axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .for_each(|mut row| row.as_slice_mut().expect("standard layout").sort_unstable_by(f64::total_cmp));
-    projected
+    let (n, count) = (patches.nrows(), directions.ncols());
+    let mut sorted = Array2::zeros((count, n));
+    // One chunk of directions per task: the product of a chunk stays in the cache until it is sorted.
+    let chunks = sorted.axis_chunks_iter_mut(Axis(0), DIRECTIONS_PER_TASK).collect::<Vec<_>>();
+    chunks.into_par_iter().enumerate().for_each(|(chunk, mut rows)| {
+        let first = chunk * DIRECTIONS_PER_TASK;
+        let columns = directions.slice(s![.., first..first + rows.nrows()]);
+        general_mat_mul(1.0, &columns.t(), &patches.t(), 0.0, &mut rows);
+        for mut row in rows.rows_mut() {
+            row.as_slice_mut().expect("standard layout").sort_unstable_by(f64::total_cmp);
+        }
+    });
+    sorted
 }
 
 /// Returns the Wasserstein-1 distance along each direction.
@@ -113,7 +125,11 @@ pub fn sorted_projections(patches: &Array2<f64>, directions: &Array2<f64>) -> Ar
 pub fn per_direction(a: &Array2<f64>, b: &Array2<f64>) -> Vec<f64> {
     assert_eq!(a.dim(), b.dim(), "equal directions and patches on both sides");
     let n = a.ncols().max(1) as f64;
-    a.rows().into_iter().zip(b.rows()).map(|(x, y)| x.iter().zip(y).map(|(x, y)| (x - y).abs()).sum::<f64>() / n).collect()
+    a.rows()
+        .into_iter()
+        .zip(b.rows())
+        .map(|(x, y)| x.iter().zip(y).map(|(x, y)| (x - y).abs()).sum::<f64>() / n)
+        .collect()
 }
 
 /// Returns the mean over directions times 1000, the number that is reported. 0 without directions.

@@ -90,9 +90,11 @@ pub fn distance(a: ArrayView1<f64>, b: ArrayView1<f64>) -> Option<SpectralDistan
 
 /// Returns |FFT|^2 of a batch of images, in the order of the input.
 fn power(pixels: &[f64], batch: usize, height: usize, width: usize) -> Vec<f64> {
-    let transformed = Tensor::from_slice(pixels)
-        .view([batch as i64, height as i64, width as i64])
-        .fft_fft2(None::<&[i64]>, [-2_i64, -1].as_slice(), "backward");
+    let transformed = Tensor::from_slice(pixels).view([batch as i64, height as i64, width as i64]).fft_fft2(
+        None::<&[i64]>,
+        [-2_i64, -1].as_slice(),
+        "backward",
+    );
     let power = (transformed.real().square() + transformed.imag().square()).contiguous();
     let mut values = vec![0.0_f64; pixels.len()];
     power.to_kind(Kind::Double).copy_data(&mut values, pixels.len());
@@ -113,7 +115,8 @@ fn bin_of_frequency(height: usize, width: usize) -> Vec<usize> {
 }
 
 fn window_weights(window: Window, height: usize, width: usize) -> Vec<f64> {
-    let hann = |i: usize, n: usize| 0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / (n as f64 - 1.0)).cos();
+    let hann =
+        |i: usize, n: usize| 0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / (n as f64 - 1.0)).cos();
     (0..height * width)
         .map(|i| match window {
             Window::None => 1.0,
@@ -154,7 +157,8 @@ mod tests {
 
     #[test]
     fn more_images_than_one_batch_keep_their_order() {
-        let images = Array3::from_shape_fn((BATCH + 3, 8, 8), |(n, y, x)| ((n + 1) * ((y * 3 + x * 5) % 7)) as f64);
+        let images =
+            Array3::from_shape_fn((BATCH + 3, 8, 8), |(n, y, x)| ((n + 1) * ((y * 3 + x * 5) % 7)) as f64);
         let all = radial_power(images.view(), Window::Hann);
         let last = radial_power(images.slice(ndarray::s![BATCH + 2.., .., ..]), Window::Hann);
         assert!((&all.row(BATCH + 2) - &last.row(0)).iter().all(|d| d.abs() < 1e-9));

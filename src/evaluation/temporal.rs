@@ -86,7 +86,9 @@ impl ChangeHistogram {
 
     /// Returns pairs per absolute difference. `[65536]`
     fn absolute(&self) -> Vec<u64> {
-        (0..=ZERO).map(|d| if d == 0 { self.pairs[ZERO] } else { self.pairs[ZERO + d] + self.pairs[ZERO - d] }).collect()
+        (0..=ZERO)
+            .map(|d| if d == 0 { self.pairs[ZERO] } else { self.pairs[ZERO + d] + self.pairs[ZERO - d] })
+            .collect()
     }
 }
 
@@ -95,7 +97,8 @@ mod tests {
     use super::*;
     use ndarray::Array4;
 
-    const CALIBRATION: Calibration = Calibration { lo: 100.0, hi: 200.0, clipped_low: 0.0, clipped_high: 0.0 };
+    const CALIBRATION: Calibration =
+        Calibration { lo: 100.0, hi: 200.0, clipped_low: 0.0, clipped_high: 0.0 };
 
     fn brightening_by(step: u16) -> ChangeHistogram {
         let images = Array4::from_shape_fn((2, 3, 4, 4), |(_, t, _, _)| 110 + step * t as u16);

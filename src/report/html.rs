@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::ReportError;
+use super::plots::WIDTH;
 use super::png::RgbImage;
 
 /// Returns a text with the characters that mean something in HTML and SVG replaced.
@@ -101,7 +102,7 @@ pub struct Figure {
 impl Figure {
     /// Returns a figure of a plot. `svg` goes into the page as it is.
     pub fn plot(svg: &str, caption: &str) -> Self {
-        Self { body: figure(svg, caption) }
+        Self { body: figure(svg, WIDTH as usize, caption) }
     }
 
     /// Returns a figure of a picture. `alt` is what a screen reader says.
@@ -116,17 +117,18 @@ impl Figure {
             image.width,
             image.height
         );
-        Ok(Self { body: figure(&img, caption) })
+        Ok(Self { body: figure(&img, image.width, caption) })
     }
 }
 
-fn figure(content: &str, caption: &str) -> String {
+/// Returns a figure that is as wide as its content, so that a long caption breaks instead of widening it.
+fn figure(content: &str, width: usize, caption: &str) -> String {
     let caption = if caption.is_empty() {
         String::new()
     } else {
         format!("<figcaption>{}</figcaption>\n", escape(caption))
     };
-    format!("<figure>\n{content}\n{caption}</figure>\n")
+    format!("<figure style=\"width: {width}px\">\n{content}\n{caption}</figure>\n")
 }
 
 /// A page in the making, from top to bottom.
@@ -256,7 +258,7 @@ th { font-weight: 600; border-bottom-width: 2px; }
 figure { margin: 6px 0; max-width: 100%; }
 figure svg, figure img { max-width: 100%; height: auto; display: block; }
 figure img { image-rendering: pixelated; border-radius: 4px; }
-figcaption { color: var(--dim); font-size: 13px; margin-top: 4px; max-width: 560px; }
+figcaption { color: var(--dim); font-size: 13px; margin-top: 4px; }
 details { margin: 14px 0; } summary { cursor: pointer; } pre { overflow-x: auto; background: var(--box); padding: 10px; font-size: 12.5px; }
 footer { margin-top: 40px; color: var(--dim); font-size: 13px; border-top: 1px solid var(--line); padding-top: 10px; }
 ";

@@ -12,7 +12,7 @@ use super::state::State;
 use super::stats::{self, Accumulator};
 use super::{TrainingError, samples};
 use crate::data::DataError;
-use crate::data::loader::{Dataset, Symmetry};
+use super::loader::{Dataset, Symmetry};
 use crate::error::Exit;
 use crate::optim::ema;
 

@@ -4,7 +4,9 @@
 //! test, and every case that a file holds is run.
 
 mod classic;
+mod image_statistics;
 mod instance;
+mod one_dim;
 
 use std::path::PathBuf;
 

@@ -75,7 +75,7 @@ impl Axis {
     fn log_ticks(&self) -> Vec<(f64, String)> {
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
         let decades = last - first;
-        let every = (decades / 6 + 1).max(1);
+        let every = (decades / 7 + 1).max(1);
         let within: &[f64] = if decades <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         (first..=last)
             .filter(|e| (e - first) % every == 0)

@@ -2,12 +2,15 @@
 
 use super::WIDTH;
 use super::axis::Axis;
-use super::svg::{Canvas, color};
+use super::svg::{Canvas, color, legend_places};
 
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 44.0;
 const ROW: f64 = 26.0;
+const LEGEND_ROW: f64 = 18.0;
+/// A dot in the legend, with its distance to the name.
+const MARK: f64 = 13.0;
 
 /// A value with its interval.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +58,9 @@ impl IntervalPlot {
         let longest = self.rows.iter().map(|r| r.label.chars().count()).max().unwrap_or(0) as f64;
         // A character is about 6.6 px wide at this size; labels never take more than half of the plot.
         let left = (longest * 6.6 + 16.0).clamp(40.0, WIDTH / 2.0);
-        let legend_height = if self.legend.is_empty() { 0.0 } else { 18.0 };
+        let names: Vec<&str> = self.legend.iter().map(String::as_str).collect();
+        let (places, legend_rows) = legend_places(&names, MARK, left, WIDTH);
+        let legend_height = legend_rows as f64 * LEGEND_ROW;
         let (top, bottom) = (TOP + legend_height, TOP + legend_height + ROW * self.rows.len().max(1) as f64);
         let values =
             self.rows.iter().flat_map(|r| &r.points).flat_map(|p| [p.value, p.interval[0], p.interval[1]]);
@@ -69,7 +74,11 @@ impl IntervalPlot {
 
         let mut canvas = Canvas::new(WIDTH, bottom + BOTTOM);
         canvas.text([left, 18.0], "start", r#"font-weight="600" font-size="13""#, &self.title);
-        self.draw_legend(&mut canvas, left);
+        for (i, (name, [x, row])) in names.iter().zip(places).enumerate() {
+            let y = TOP + 2.0 + row * LEGEND_ROW;
+            canvas.circle([x + 4.0, y], 4.0, &format!(r#"fill="{}""#, color(i)));
+            canvas.text([x + MARK, y + 4.0], "start", r#"font-size="11""#, name);
+        }
         for (value, text) in axis.ticks() {
             if let Some(x) = axis.pixel(value) {
                 canvas.line([x, top], [x, bottom], r#"stroke="currentColor" stroke-opacity="0.12""#);
@@ -97,15 +106,6 @@ impl IntervalPlot {
             }
         }
         canvas.finish(&self.title)
-    }
-
-    fn draw_legend(&self, canvas: &mut Canvas, left: f64) {
-        let mut x = left;
-        for (i, name) in self.legend.iter().enumerate() {
-            canvas.circle([x + 4.0, TOP + 2.0], 4.0, &format!(r#"fill="{}""#, color(i)));
-            canvas.text([x + 13.0, TOP + 6.0], "start", r#"font-size="11.5""#, name);
-            x += 13.0 + name.chars().count() as f64 * 6.4 + 14.0;
-        }
     }
 }
 

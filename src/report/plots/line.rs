@@ -1,12 +1,16 @@
 //! Lines over a numeric axis, with shaded bands, and step histograms.
 
 use super::axis::Axis;
-use super::svg::{Canvas, color};
+use super::svg::{Canvas, color, legend_places};
 use super::{HEIGHT, WIDTH};
 
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 56.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 30.0;
+/// Height of the title; the legend stands below it.
+const TITLE: f64 = 30.0;
+const LEGEND_ROW: f64 = 16.0;
+/// Length of a line in the legend, with its distance to the name.
+const MARK: f64 = 24.0;
 const BOTTOM: f64 = 44.0;
 
 /// One line of a [`LinePlot`].
@@ -58,26 +62,33 @@ impl LinePlot {
             .flat_map(|s| s.points.iter().map(|p| p[1]).chain(s.band.iter().flat_map(|b| [b[1], b[2]])));
         let zero = (self.from_zero && !self.log_y).then_some(0.0);
         let x_axis = Axis::around(all_x, self.log_x, LEFT, WIDTH - RIGHT);
-        let mut y_axis = Axis::around(all_y.chain(zero), self.log_y, HEIGHT - BOTTOM, TOP);
+        let names: Vec<&str> = self.named().map(|s| s.name.as_str()).collect();
+        let (places, rows) = legend_places(&names, MARK, LEFT, WIDTH);
+        let top = TITLE + rows as f64 * LEGEND_ROW;
+        let mut y_axis = Axis::around(all_y.chain(zero), self.log_y, HEIGHT - BOTTOM, top);
         if zero.is_none() {
             y_axis = y_axis.padded(0.04);
         }
 
         let mut canvas = Canvas::new(WIDTH, HEIGHT);
-        self.draw_frame(&mut canvas, &x_axis, &y_axis);
+        self.draw_frame(&mut canvas, &x_axis, &y_axis, top);
         for series in &self.series {
             draw_series(&mut canvas, series, &x_axis, &y_axis);
         }
-        self.draw_legend(&mut canvas);
+        for (series, [x, row]) in self.named().zip(places) {
+            let y = TITLE + row * LEGEND_ROW;
+            canvas.line([x, y], [x + MARK - 6.0, y], &stroke(series));
+            canvas.text([x + MARK, y + 4.0], "start", r#"font-size="11""#, &series.name);
+        }
         canvas.finish(&self.title)
     }
 
-    fn draw_frame(&self, canvas: &mut Canvas, x_axis: &Axis, y_axis: &Axis) {
+    fn draw_frame(&self, canvas: &mut Canvas, x_axis: &Axis, y_axis: &Axis, top: f64) {
         let bottom = HEIGHT - BOTTOM;
         let grid = r#"stroke="currentColor" stroke-opacity="0.12""#;
         for (value, text) in x_axis.ticks() {
             if let Some(x) = x_axis.pixel(value) {
-                canvas.line([x, TOP], [x, bottom], grid);
+                canvas.line([x, top], [x, bottom], grid);
                 canvas.text([x, bottom + 16.0], "middle", r#"opacity="0.8" font-size="11""#, &text);
             }
         }
@@ -89,10 +100,10 @@ impl LinePlot {
         }
         let frame = r#"stroke="currentColor" stroke-opacity="0.5""#;
         canvas.line([LEFT, bottom], [WIDTH - RIGHT, bottom], frame);
-        canvas.line([LEFT, TOP], [LEFT, bottom], frame);
-        canvas.text([LEFT, 18.0], "start", r#"font-weight="600" font-size="13""#, &self.title);
+        canvas.line([LEFT, top], [LEFT, bottom], frame);
+        canvas.text([LEFT, 16.0], "start", r#"font-weight="600" font-size="13""#, &self.title);
         canvas.text([f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 8.0], "middle", "", &self.x_label);
-        let middle = f64::midpoint(TOP, bottom);
+        let middle = f64::midpoint(top, bottom);
         canvas.text(
             [14.0, middle],
             "middle",
@@ -101,16 +112,9 @@ impl LinePlot {
         );
     }
 
-    fn draw_legend(&self, canvas: &mut Canvas) {
-        let named: Vec<&Series> = self.series.iter().filter(|s| !s.name.is_empty()).collect();
-        // A character is about 6.4 px wide at this size.
-        let widest = named.iter().map(|s| s.name.chars().count()).max().unwrap_or(0) as f64 * 6.4;
-        let left = WIDTH - RIGHT - widest - 8.0;
-        for (i, series) in named.iter().enumerate() {
-            let y = TOP + 12.0 + 16.0 * i as f64;
-            canvas.line([left - 24.0, y], [left - 6.0, y], &stroke(series));
-            canvas.text([left, y + 4.0], "start", r#"font-size="11.5""#, &series.name);
-        }
+    /// Returns the series that are in the legend.
+    fn named(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter(|s| !s.name.is_empty())
     }
 }
 

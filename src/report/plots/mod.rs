@@ -12,6 +12,8 @@ pub use interval::{IntervalPlot, IntervalPoint, IntervalRow};
 pub use line::{LinePlot, Series, histogram};
 
 /// Width of a plot in pixels.
-pub const WIDTH: f64 = 460.0;
+///
+/// Three of them stand side by side on a page.
+pub const WIDTH: f64 = 360.0;
 /// Height of a line plot in pixels.
-pub const HEIGHT: f64 = 300.0;
+pub const HEIGHT: f64 = 290.0;

@@ -13,6 +13,23 @@ pub(super) fn color(i: usize) -> String {
     format!("var(--s{i}, {})", COLORS[i])
 }
 
+/// Width of a character at the size of legends, in pixels; texts cannot be measured here.
+pub(super) const CHARACTER: f64 = 6.1;
+
+/// Returns where legend entries go, `[x, row]`, in rows as wide as `left` to `right`, and the number of rows.
+pub(super) fn legend_places(names: &[&str], mark: f64, left: f64, right: f64) -> (Vec<[f64; 2]>, usize) {
+    let (mut x, mut row, mut places) = (left, 0, Vec::new());
+    for name in names {
+        let width = mark + name.chars().count() as f64 * CHARACTER;
+        if x > left && x + width > right {
+            (x, row) = (left, row + 1);
+        }
+        places.push([x, row as f64]);
+        x += width + 14.0;
+    }
+    (places, if names.is_empty() { 0 } else { row + 1 })
+}
+
 /// SVG text in the making. Numbers are rounded to a tenth of a pixel.
 pub(super) struct Canvas {
     body: String,

@@ -6,8 +6,8 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use tch::{Device, Tensor};
 
-use super::plate::{Plate, Split};
-use super::{DataError, axes};
+use crate::data::plate::{Plate, Split};
+use crate::data::{DataError, axes};
 use crate::seed;
 
 /// What may be done to a training sequence without making it untrue.

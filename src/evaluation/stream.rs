@@ -1,0 +1,96 @@
+//! Random streams that do not depend on each other, so that one more set or channel changes no other number.
+
+use std::collections::BTreeSet;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// What random numbers are for.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+pub enum Purpose {
+    /// Which sequences of a large plate are used at all.
+    Pool = 1,
+    /// Which sequences a draw uses.
+    Picks = 2,
+    /// Directions of the sliced Wasserstein distance.
+    Directions = 3,
+    /// Patch positions.
+    Patches = 4,
+    /// Noise of the baseline.
+    Noise = 5,
+    /// Sequences on contact sheets.
+    Sheet = 6,
+    /// Which half of the sequences is used for standard errors.
+    Halves = 7,
+}
+
+/// Returns the stream of a purpose in a draw; `index` tells sets or channels apart (below 65536).
+pub fn stream(seed: u64, purpose: Purpose, draw: usize, index: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(((purpose as u64) << 48) | ((draw as u64) << 16) | index as u64);
+    rng
+}
+
+/// Returns `count` of `0..available` in rising order, without repetition; all of them where `count` is not below.
+pub fn pick(rng: &mut ChaCha8Rng, available: usize, count: usize) -> Vec<usize> {
+    if count >= available {
+        return (0..available).collect();
+    }
+    let mut picks = rand::seq::index::sample(rng, available, count).into_vec();
+    picks.sort_unstable();
+    picks
+}
+
+/// Returns `count` positions of `groups` in rising order, whole groups first: groups come in random order until there
+/// are enough, and only the last one is cut. Without enough positions it returns all.
+pub fn pick_by_group(rng: &mut ChaCha8Rng, groups: &[usize], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = groups.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    order.shuffle(rng);
+    let mut picks = Vec::with_capacity(count);
+    for group in order {
+        let members: Vec<usize> = (0..groups.len()).filter(|i| groups[*i] == group).collect();
+        let wanted = count - picks.len();
+        picks.extend(pick(rng, members.len(), wanted).into_iter().map(|i| members[i]));
+    }
+    picks.sort_unstable();
+    picks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    #[test]
+    fn streams_differ_by_purpose_draw_and_index_and_repeat_by_seed() {
+        let first = |purpose, draw, index| stream(7, purpose, draw, index).random::<u64>();
+        let a = first(Purpose::Noise, 0, 0);
+        assert_eq!(a, first(Purpose::Noise, 0, 0));
+        for b in [first(Purpose::Patches, 0, 0), first(Purpose::Noise, 1, 0), first(Purpose::Noise, 0, 1)] {
+            assert_ne!(a, b);
+        }
+    }
+
+    #[test]
+    fn picks_rise_and_never_repeat() {
+        let picks = pick(&mut stream(1, Purpose::Picks, 0, 0), 100, 20);
+        assert_eq!(picks.len(), 20);
+        assert!(picks.windows(2).all(|w| w[0] < w[1]) && picks[19] < 100);
+        assert_eq!(pick(&mut stream(1, Purpose::Picks, 0, 0), 3, 5), [0, 1, 2]);
+    }
+
+    #[test]
+    fn whole_groups_are_picked_and_one_is_cut() {
+        let groups = [7, 7, 7, 2, 2, 2, 5, 5, 5];
+        for draw in 0..20 {
+            let picks = pick_by_group(&mut stream(1, Purpose::Halves, draw, 0), &groups, 4);
+            assert_eq!(picks.len(), 4);
+            let mut sizes = [7, 2, 5].map(|g| picks.iter().filter(|i| groups[**i] == g).count());
+            sizes.sort_unstable();
+            assert_eq!(sizes, [0, 1, 3]);
+        }
+        assert_eq!(pick_by_group(&mut stream(1, Purpose::Halves, 0, 0), &groups, 20).len(), 9);
+    }
+}

@@ -1,0 +1,174 @@
+//! `evaluate` from the outside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::drawings::Drawing;
+use crate::support::programs::program;
+
+/// Runs `evaluate` with the two plates `real` and `synthetic` in `dir`, the output `out` and further arguments.
+fn evaluate(dir: &Path, more: &[&str]) -> Output {
+    let mut command = program("evaluate");
+    command.current_dir(dir).args([
+        "--real",
+        "real.ome.zarr",
+        "--synthetic",
+        "synthetic.ome.zarr",
+        "--output",
+        "out",
+    ]);
+    command.args(["--set", "swd_directions=16", "--set", "swd_patches=16", "--set", "draws=2", "--set", "half_draws=2"]).args(more);
+    command.output().unwrap()
+}
+
+fn plates(real: &Drawing, synthetic: &Drawing) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    real.write(&dir.path().join("real.ome.zarr"));
+    synthetic.write(&dir.path().join("synthetic.ome.zarr"));
+    dir
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(path: PathBuf) -> Value {
+    serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+/// Checks exit code, words on stderr, an empty stdout, and that nothing was left behind.
+fn check_refused(dir: &Path, output: &Output, code: i32, words: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(output.stdout.is_empty());
+    for word in words {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+    let left: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|n| n.to_string_lossy().ends_with(".ome.zarr")), "{left:?}");
+}
+
+#[test]
+fn a_good_call_writes_numbers_report_and_record() {
+    let dir = plates(&Drawing::real(), &Drawing::synthetic());
+    Drawing { noise: 200, seed: 9, ..Drawing::synthetic() }.write(&dir.path().join("untrained.ome.zarr"));
+    let output = evaluate(dir.path(), &["--untrained", "untrained.ome.zarr", "-q"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["n"], 16);
+
+    let metrics = json(dir.path().join("out/metrics.json"));
+    assert_eq!(metrics["format"], 1);
+    let names: Vec<&str> =
+        metrics["channels"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["phase", "gfp", "all channels"]);
+    for metric in metrics["channels"][1]["metrics"].as_array().unwrap() {
+        let number = |key: &str| metric[key].as_f64().unwrap();
+        assert!(number("value") < number("baseline") && number("value") < number("untrained"), "{metric}");
+        assert!((number("excess") - number("value") + number("floor")).abs() < 1e-12, "{metric}");
+        assert!(metrics["definitions"][metric["key"].as_str().unwrap()].is_string(), "{metric}");
+    }
+    let page = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
+    assert!(
+        page.contains("data:image/png;base64,")
+            && page.contains("<svg")
+            && page.contains("Only 16 sequences")
+    );
+    let table = json(dir.path().join("out/lapsegan_mqc.json"));
+    assert!(table["data"]["synthetic | gfp"]["swd_x1e3"].is_number());
+    assert_eq!(json(dir.path().join("out/run.json"))["program"], "evaluate");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let dir = plates(&Drawing::real(), &Drawing::synthetic());
+    let read = |name: &str| fs::read(dir.path().join("out").join(name)).unwrap();
+    let files = ["metrics.json", "report.html", "lapsegan_mqc.json"];
+    assert!(evaluate(dir.path(), &["--threads", "1"]).status.success());
+    let first = files.map(read);
+    assert!(evaluate(dir.path(), &["--threads", "1", "--overwrite"]).status.success());
+    assert!(first == files.map(read));
+}
+
+#[test]
+fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
+    let dir = plates(&Drawing::real(), &Drawing::synthetic());
+    let output = evaluate(dir.path(), &["--dry-run", "--count", "10"]);
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&plan["plan"]["n"], &plan["settings"]["draws"]), (&10.into(), &2.into()));
+    assert!(!dir.path().join("out").exists());
+}
+
+#[test]
+fn plates_that_cannot_be_compared_are_refused() {
+    let cases = [
+        (Drawing { channels: vec!["phase", "rfp"], ..Drawing::synthetic() }, 65, "phase, rfp"),
+        (Drawing { side: 40, ..Drawing::synthetic() }, 65, "3 frames of 40x40 pixels"),
+        (
+            Drawing { splits: [3, 0, 0], ..Drawing::synthetic() },
+            65,
+            "3 synthetic sequences, expected at least 4",
+        ),
+    ];
+    for (synthetic, code, words) in cases {
+        let dir = plates(&Drawing::real(), &synthetic);
+        check_refused(dir.path(), &evaluate(dir.path(), &[]), code, &[words, "hint:"]);
+    }
+    let dir = plates(&Drawing { splits: [12, 0, 0], ..Drawing::real() }, &Drawing::synthetic());
+    check_refused(dir.path(), &evaluate(dir.path(), &[]), 65, &["no held-out sequences", "hint:"]);
+}
+
+#[test]
+fn missing_and_damaged_plates_are_named_and_nothing_is_left() {
+    let dir = plates(&Drawing::real(), &Drawing::synthetic());
+    let shard = first_shard(&dir.path().join("synthetic.ome.zarr"));
+    fs::remove_file(&shard).unwrap();
+    check_refused(dir.path(), &evaluate(dir.path(), &[]), 65, &["synthetic.ome.zarr", "error:"]);
+
+    fs::remove_dir_all(dir.path().join("synthetic.ome.zarr")).unwrap();
+    check_refused(dir.path(), &evaluate(dir.path(), &[]), 66, &["synthetic.ome.zarr", "hint:"]);
+}
+
+#[test]
+fn an_output_that_exists_is_kept() {
+    let dir = plates(&Drawing::real(), &Drawing::synthetic());
+    fs::create_dir(dir.path().join("out")).unwrap();
+    fs::write(dir.path().join("out/old"), "old").unwrap();
+    let output = evaluate(dir.path(), &[]);
+    assert_eq!(output.status.code(), Some(73), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--overwrite"));
+    assert_eq!(fs::read_to_string(dir.path().join("out/old")).unwrap(), "old");
+}
+
+#[test]
+fn wrong_settings_are_usage_errors() {
+    let dir = plates(&Drawing::real(), &Drawing::synthetic());
+    for (more, word) in [
+        (["--count", "2"], "--count = 2"),
+        (["--set", "draws=0"], "draws = 0"),
+        (["--set", "drows=3"], "drows"),
+    ] {
+        check_refused(dir.path(), &evaluate(dir.path(), &more), 2, &[word]);
+    }
+}
+
+/// Returns the pixel data of one image.
+fn first_shard(plate: &Path) -> PathBuf {
+    let mut folders = vec![plate.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        entries.sort();
+        for entry in entries {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.file_name().unwrap() != "zarr.json" {
+                return entry;
+            }
+        }
+    }
+    panic!("no shard in {}", plate.display());
+}
