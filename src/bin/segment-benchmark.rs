@@ -34,7 +34,7 @@ const EXAMPLES: &str = "Examples:
 
 const RUN_EXAMPLES: &str = "Examples:
   segment-benchmark run --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output benchmark
-  segment-benchmark run --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output four-labels --real-sequences 4 --seeds 5 --set train.steps=400";
+  segment-benchmark run --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output four-labels --real-sequences 4 --seeds 5 --steps 600";
 
 const SCORE_EXAMPLES: &str = "Examples:
   segment-benchmark score --truth phantom.ome.zarr --prediction predicted.ome.zarr --split test
@@ -90,7 +90,7 @@ struct RunArguments {
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<usize>,
 
-    /// Optimiser steps per training, equal in all arms [default: 200]
+    /// Optimiser steps per training, equal in all arms [default: 300]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     steps: Option<usize>,
 

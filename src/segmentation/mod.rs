@@ -97,7 +97,7 @@ impl Advice for SegmentationError {
             Self::Shape { .. } => Some("crop both to the same field of view and the same frames".into()),
             Self::Input { hint, .. } => Some(hint.clone()),
             Self::At { source, .. } => source.hint(),
-            Self::Setting { .. } => None,
+            Self::Setting { expected, .. } => Some(format!("set it to {expected}")),
             Self::Data(error) => error.hint(),
         }
     }

@@ -32,7 +32,7 @@ pub fn local_maxima(map: ArrayView2<f32>, distance_px: usize, threshold: f32) ->
 }
 
 /// Returns the peaks `[y, x]` of `map` inside `mask` that rise at least `height` above the pass to any higher peak,
-/// highest first. The highest peak of every 8-connected component of the mask is always one of them.
+/// highest first. The highest peak of every 4-connected component of the mask is always one of them.
 ///
 /// Unlike [`local_maxima`] this needs no object size: noise makes many maxima, but low ones. A peak's rise is its
 /// persistence, found by flooding the map from the top and watching which islands meet where.
@@ -49,7 +49,7 @@ pub fn persistent_peaks(map: ArrayView2<f32>, mask: ArrayView2<bool>, height: f3
     let mut absorbed = vec![false; rows * columns];
     for &at in &order {
         root[index(at)] = index(at);
-        for next in Neighbours::Eight.of(at, rows, columns).map(index) {
+        for next in Neighbours::Four.of(at, rows, columns).map(index) {
             if root[next] == usize::MAX {
                 continue;
             }
