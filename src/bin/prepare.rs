@@ -6,19 +6,17 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapsegan_base::cli::failure::Failure;
-use lapsegan_base::cli::progress::Progress;
+use lapsegan_base::cli::prepare::{Job, make_plate};
 use lapsegan_base::cli::record::Record;
 use lapsegan_base::cli::{Common, Outcome, config, run};
-use lapsegan_base::data::assembly::{self, Surveyed};
 use lapsegan_base::data::intensity::Normalise;
-use lapsegan_base::data::output::{PendingFolder, refuse_existing, write_file};
-use lapsegan_base::data::plate::{Channel, Origin, PlateMeta, PlateWriter, Split, display_color};
+use lapsegan_base::data::output::{PendingFolder, refuse_existing};
+use lapsegan_base::data::plate::Origin;
 use lapsegan_base::data::recording::{Folder, Recording};
-use lapsegan_base::data::sequence::{self, Cut, Plan, Tiles};
-use lapsegan_base::data::source::Source;
+use lapsegan_base::data::sequence::{Cut, Tiles};
 use lapsegan_base::phantom::{FIELD_UM, FRAME_INTERVAL_S, Phantom};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -220,21 +218,6 @@ struct PhantomSettings {
     normalise: Normalise,
 }
 
-/// What both routes have in common once their source is open.
-struct Job<'a> {
-    source: &'a dyn Source,
-    cut: Cut,
-    normalise: Normalise,
-    origin: Origin,
-    label_route: Option<String>,
-    pixel_size_um: Option<f64>,
-    frame_interval_s: Option<f64>,
-    notes: Vec<String>,
-    warnings: Vec<String>,
-    output: &'a Path,
-    common: &'a Common,
-}
-
 fn main() -> ExitCode {
     run::program("prepare", || json!({}), execute)
 }
@@ -401,104 +384,6 @@ fn simulate(args: &PhantomArguments) -> Outcome {
             pending.finish()?;
         }
         Ok(())
-    })
-}
-
-/// Plans, surveys and writes; `before_naming` runs when all of the plate is written but not named yet.
-fn make_plate(
-    job: Job<'_>,
-    settings: &impl Serialize,
-    record: &Record,
-    before_naming: impl FnOnce() -> Result<(), Failure>,
-) -> Outcome {
-    let Job { source, cut, normalise, common, .. } = &job;
-    let plan = sequence::plan(&source.extent(), cut)?;
-    let mut warnings = job.warnings.clone();
-    if plan.single_movie {
-        warnings.push("all splits are blocks of one movie: no evidence for a new one".into());
-    }
-    if !plan.windows.iter().any(|w| w.split == Split::Test) {
-        warnings.push("the movie is too short for a test part: all sequences are for training".into());
-    }
-    if job.output.extension().is_none_or(|e| e != "zarr") {
-        warnings.push("--output does not end in .ome.zarr: some programs open it by that ending only".into());
-    }
-    if common.dry_run {
-        let planned = result(&job, &plan, None, &warnings);
-        return Ok(
-            json!({ "dry_run": true, "settings": settings, "seed": common.seed, "would_write": planned }),
-        );
-    }
-    let surveyed = assembly::survey(*source, &plan, cut.frames, cut.size, *normalise)?;
-    for quality in &surveyed.quality {
-        warnings.extend(quality.warnings());
-    }
-    for warning in &warnings {
-        tracing::warn!("{warning}");
-    }
-    let channels = source.channels().into_iter().zip(&surveyed.calibrations);
-    let meta = PlateMeta {
-        tool: "prepare".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        origin: job.origin,
-        seed: common.seed,
-        frames: cut.frames,
-        height: cut.size,
-        width: cut.size,
-        channels: channels
-            .map(|(name, &calibration)| Channel { color: display_color(&name), name, calibration })
-            .collect(),
-        labels: source.labels(),
-        label_route: job.label_route.clone(),
-        pixel_size_um: job.pixel_size_um,
-        frame_interval_s: job.frame_interval_s,
-        single_movie: plan.single_movie,
-        normalise: normalise.name().into(),
-        trained_on: Vec::new(),
-        notes: job.notes.clone(),
-    };
-    let count = plan.windows.len();
-    let writer = PlateWriter::create(job.output, &meta, count, common.overwrite)?;
-    let progress = Progress::new("writing sequences", count as u64, common.quiet);
-    assembly::write(*source, &plan, cut.frames, cut.size, *normalise, &writer, &|done| progress.set(done))?;
-    progress.finish();
-    let result = result(&job, &plan, Some(&surveyed), &warnings);
-    let quality = json!({ "channels": surveyed.quality, "warnings": warnings });
-    write_file(&writer.folder().join("quality.json"), format!("{quality:#}\n").as_bytes())?;
-    record.write(writer.folder(), settings, "cpu", &result)?;
-    before_naming()?;
-    writer.finish()?;
-    Ok(result)
-}
-
-fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[String]) -> Value {
-    let splits = [Split::Train, Split::Val, Split::Test];
-    let windows = |split| plan.windows.iter().filter(move |w| w.split == split);
-    let per_split = |count: &dyn Fn(Split) -> usize| json!({ "train": count(splits[0]), "val": count(splits[1]), "test": count(splits[2]) });
-    let groups = |split| windows(split).map(|w| &w.group).collect::<std::collections::BTreeSet<_>>().len();
-    let channels: Vec<Value> = job
-        .source
-        .channels()
-        .into_iter()
-        .enumerate()
-        .map(|(i, name)| match surveyed {
-            Some(s) => json!({ "name": name, "calibration": s.calibrations[i], "quality": s.quality[i] }),
-            None => json!({ "name": name }),
-        })
-        .collect();
-    json!({
-        "plate": job.output,
-        "sequences": plan.windows.len(),
-        "sequences_per_split": per_split(&|split| windows(split).count()),
-        "groups_per_split": per_split(&groups),
-        "frames": job.cut.frames,
-        "size_px": job.cut.size,
-        "channels": channels,
-        "labels": job.source.labels(),
-        "single_movie": plan.single_movie,
-        "dropped_frames": plan.dropped_frames,
-        "notes": job.notes,
-        "warnings": warnings,
     })
 }
 

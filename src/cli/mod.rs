@@ -6,6 +6,7 @@
 pub mod args;
 pub mod config;
 pub mod failure;
+pub mod prepare;
 pub mod progress;
 pub mod record;
 pub mod run;

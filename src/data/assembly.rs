@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::DataError;
 use super::intensity::{Histogram, Normalise, ORIGINAL_RANGE, frame_range};
 use super::plate::{Calibration, Labels, PlateWriter, Sequence, SequenceMeta, Split};
-use super::sequence::{Plan, Window};
+use super::sequence::{Cut, Plan, Window};
 use super::source::{ChannelQuality, Frames, Source, Survey};
 
 /// Memory that the frames in work may take.
@@ -32,10 +32,10 @@ pub struct Surveyed {
 pub fn survey(
     source: &dyn Source,
     plan: &Plan,
-    frames: usize,
-    size: usize,
+    cut: &Cut,
     normalise: Normalise,
 ) -> Result<Surveyed, DataError> {
+    let &Cut { frames, size, .. } = cut;
     let channels = source.channels();
     // Tiles of training frames, each once however many windows show it.
     let mut training: BTreeMap<(usize, usize), BTreeSet<(usize, usize)>> = BTreeMap::new();
@@ -92,12 +92,12 @@ pub fn survey(
 pub fn write(
     source: &dyn Source,
     plan: &Plan,
-    frames: usize,
-    size: usize,
+    cut: &Cut,
     normalise: Normalise,
     writer: &PlateWriter,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(), DataError> {
+    let &Cut { frames, size, .. } = cut;
     let per_load = frames_per_load(source.extent().size, source.channels().len());
     let done = AtomicU64::new(0);
     let mut first = 0;

@@ -12,6 +12,7 @@ pub mod intensity;
 pub mod labels;
 mod ome_zarr;
 pub mod output;
+mod pairing;
 pub mod plate;
 mod plate_writer;
 pub mod png;

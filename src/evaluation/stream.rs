@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -26,11 +25,9 @@ pub enum Purpose {
     Halves = 7,
 }
 
-/// Returns the stream of a purpose in a draw; `index` tells sets or channels apart (below 65536).
+/// Returns the stream of a purpose in a draw; `index` tells sets or channels apart.
 pub fn stream(seed: u64, purpose: Purpose, draw: usize, index: usize) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(((purpose as u64) << 48) | ((draw as u64) << 16) | index as u64);
-    rng
+    crate::seed::stream(&[seed, purpose as u64, draw as u64, index as u64])
 }
 
 /// Returns `count` of `0..available` in rising order, without repetition; all of them where `count` is not below.

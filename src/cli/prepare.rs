@@ -1,0 +1,143 @@
+//! What the routes of `prepare` have in common: from an open source to a plate under its final name.
+//!
+//! Flags and settings are resolved in `bin/prepare.rs`; windows are cut and counts calibrated in [`crate::data`].
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::progress::Progress;
+use super::record::Record;
+use super::{Common, Failure, Outcome};
+use crate::data::assembly::{self, Surveyed};
+use crate::data::intensity::Normalise;
+use crate::data::output::write_file;
+use crate::data::plate::{Channel, Origin, PlateMeta, PlateWriter, Split, display_color};
+use crate::data::sequence::{self, Cut, Plan};
+use crate::data::source::Source;
+
+/// What both routes have in common once their source is open.
+pub struct Job<'a> {
+    /// Frames.
+    pub source: &'a dyn Source,
+    /// How windows are cut; its seed is that of the plate.
+    pub cut: Cut,
+    /// How counts become the networks' range.
+    pub normalise: Normalise,
+    /// Recording or phantom.
+    pub origin: Origin,
+    /// How the labels came about.
+    pub label_route: Option<String>,
+    /// Micrometres, where known.
+    pub pixel_size_um: Option<f64>,
+    /// Seconds, where known.
+    pub frame_interval_s: Option<f64>,
+    /// What was done to the input, for people.
+    pub notes: Vec<String>,
+    /// What a person should look at.
+    pub warnings: Vec<String>,
+    /// Final name of the plate.
+    pub output: &'a Path,
+    /// Flags of every program.
+    pub common: &'a Common,
+}
+
+/// Plans, surveys and writes; `before_naming` runs when all of the plate is written but not named yet.
+pub fn make_plate(
+    job: Job<'_>,
+    settings: &impl Serialize,
+    record: &Record,
+    before_naming: impl FnOnce() -> Result<(), Failure>,
+) -> Outcome {
+    let Job { source, cut, normalise, common, .. } = &job;
+    let plan = sequence::plan(&source.extent(), cut)?;
+    let mut warnings = job.warnings.clone();
+    if plan.single_movie {
+        warnings.push("all splits are blocks of one movie: no evidence for a new one".into());
+    }
+    if !plan.windows.iter().any(|w| w.split == Split::Test) {
+        warnings.push("the movie is too short for a test part: all sequences are for training".into());
+    }
+    if job.output.extension().is_none_or(|e| e != "zarr") {
+        warnings.push("--output does not end in .ome.zarr: some programs open it by that ending only".into());
+    }
+    if common.dry_run {
+        let planned = result(&job, &plan, None, &warnings);
+        return Ok(
+            json!({ "dry_run": true, "settings": settings, "seed": common.seed, "would_write": planned }),
+        );
+    }
+    let surveyed = assembly::survey(*source, &plan, cut, *normalise)?;
+    for quality in &surveyed.quality {
+        warnings.extend(quality.warnings());
+    }
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let channels = source.channels().into_iter().zip(&surveyed.calibrations);
+    let meta = PlateMeta {
+        tool: "prepare".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        origin: job.origin,
+        seed: common.seed,
+        frames: cut.frames,
+        height: cut.size,
+        width: cut.size,
+        channels: channels
+            .map(|(name, &calibration)| Channel { color: display_color(&name), name, calibration })
+            .collect(),
+        labels: source.labels(),
+        label_route: job.label_route.clone(),
+        pixel_size_um: job.pixel_size_um,
+        frame_interval_s: job.frame_interval_s,
+        single_movie: plan.single_movie,
+        normalise: normalise.name().into(),
+        trained_on: Vec::new(),
+        notes: job.notes.clone(),
+    };
+    let count = plan.windows.len();
+    let writer = PlateWriter::create(job.output, &meta, count, common.overwrite)?;
+    let progress = Progress::new("writing sequences", count as u64, common.quiet);
+    assembly::write(*source, &plan, cut, *normalise, &writer, &|done| progress.set(done))?;
+    progress.finish();
+    let result = result(&job, &plan, Some(&surveyed), &warnings);
+    let quality = json!({ "channels": surveyed.quality, "warnings": warnings });
+    write_file(&writer.folder().join("quality.json"), format!("{quality:#}\n").as_bytes())?;
+    record.write(writer.folder(), settings, "cpu", &result)?;
+    before_naming()?;
+    writer.finish()?;
+    Ok(result)
+}
+
+fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[String]) -> Value {
+    let splits = [Split::Train, Split::Val, Split::Test];
+    let windows = |split| plan.windows.iter().filter(move |w| w.split == split);
+    let per_split = |count: &dyn Fn(Split) -> usize| json!({ "train": count(splits[0]), "val": count(splits[1]), "test": count(splits[2]) });
+    let groups = |split| windows(split).map(|w| &w.group).collect::<BTreeSet<_>>().len();
+    let channels: Vec<Value> = job
+        .source
+        .channels()
+        .into_iter()
+        .enumerate()
+        .map(|(i, name)| match surveyed {
+            Some(s) => json!({ "name": name, "calibration": s.calibrations[i], "quality": s.quality[i] }),
+            None => json!({ "name": name }),
+        })
+        .collect();
+    json!({
+        "plate": job.output,
+        "sequences": plan.windows.len(),
+        "sequences_per_split": per_split(&|split| windows(split).count()),
+        "groups_per_split": per_split(&groups),
+        "frames": job.cut.frames,
+        "size_px": job.cut.size,
+        "channels": channels,
+        "labels": job.source.labels(),
+        "single_movie": plan.single_movie,
+        "dropped_frames": plan.dropped_frames,
+        "notes": job.notes,
+        "warnings": warnings,
+    })
+}
