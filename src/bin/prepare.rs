@@ -14,6 +14,7 @@ use lapsegan_base::data::output::{PendingFolder, refuse_existing};
 use lapsegan_base::data::plate::Origin;
 use lapsegan_base::data::recording::{Folder, Recording};
 use lapsegan_base::data::sequence::{Cut, Tiles};
+use lapsegan_base::data::source::Source;
 use lapsegan_base::phantom::{FIELD_UM, FRAME_INTERVAL_S, Phantom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
