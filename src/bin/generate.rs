@@ -182,15 +182,11 @@ fn find(args: &Args) -> Result<Checkpoint, Failure> {
     if !args.checkpoint.is_dir() {
         return Ok(checkpoint::read(&args.checkpoint)?);
     }
-    let (found, warnings) = checkpoint::newest(&args.checkpoint);
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
     let missing = || DataError::Missing {
         path: args.checkpoint.join("checkpoints"),
         expected: "a complete checkpoint of a run".into(),
     };
-    Ok(found.ok_or_else(missing)?)
+    Ok(checkpoint::newest(&args.checkpoint)?.ok_or_else(missing)?)
 }
 
 /// Built-in < --config < --set < flags.

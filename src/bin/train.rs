@@ -195,11 +195,7 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
     let output = &args.output;
     if let Some(from) = &args.resume {
         let folder = from.as_deref().unwrap_or(output);
-        let (found, warnings) = checkpoint::newest(folder);
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
-        if let Some(found) = found {
+        if let Some(found) = checkpoint::newest(folder)? {
             let fields = found.differences(identity);
             if !fields.is_empty() {
                 return Err(TrainingError::OtherRun { path: found.path.clone(), fields }.into());

@@ -149,16 +149,24 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainingError> {
     Ok(Checkpoint { path, manifest, tensors })
 }
 
-/// Returns the newest complete checkpoint of a run folder and warnings about those that were skipped.
-pub fn newest(run: &Path) -> (Option<Checkpoint>, Vec<String>) {
-    let mut warnings = Vec::new();
+/// Returns the newest complete checkpoint of a run folder, `None` where there is none at all.
+///
+/// A torn or damaged one is skipped with a warning in the log.
+///
+/// # Errors
+/// What is wrong with the newest one, where there are checkpoints but none can be used.
+pub fn newest(run: &Path) -> Result<Option<Checkpoint>, TrainingError> {
+    let mut first = None;
     for path in list(&run.join("checkpoints")).into_iter().rev() {
         match read(&path) {
-            Ok(checkpoint) => return (Some(checkpoint), warnings),
-            Err(error) => warnings.push(format!("skipped {error}")),
+            Ok(checkpoint) => return Ok(Some(checkpoint)),
+            Err(error) => {
+                tracing::warn!("skipped {error}");
+                first.get_or_insert(error);
+            }
         }
     }
-    (None, warnings)
+    first.map_or(Ok(None), Err)
 }
 
 /// Removes all but the first and the `keep` newest checkpoints.

@@ -48,7 +48,9 @@ pub fn discriminator_main(state: &mut State, config: &TrainingConfig, real: &Ten
 pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, real: &Tensor) -> Values {
     let real = real.detach().set_requires_grad(true);
     let logits = state.discriminator.net.forward(&real);
-    let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float);
+    let pixels = logits.pixel.size()[1..].iter().product::<i64>() as f64;
+    let pixel_weight = if config.r1_normalise_pixels { pixels.sqrt().recip() } else { 1.0 };
+    let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float) * pixel_weight;
     let penalty = r1(&sum, &real);
     let norm = step(&mut state.discriminator_adam, &(&penalty * config.r1_gamma), config.gradient_clip);
     vec![("r1_penalty", penalty.detach()), ("gradient_norm_r1", norm)]

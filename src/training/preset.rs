@@ -52,7 +52,7 @@ fn tiny_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
         wiring: Wiring::Paper,
         // The published 1 fades every coarser image by 4 per doubling; minutes are too short to grow out of that.
         skip_gain: 4.0,
-        noise_gain: 10.0,
+        noise_gain: 1.0,
         random_constant: true,
     };
     let encoder: &[i64] = if levels < 5 { &[16, 32, 64, 96] } else { &[16, 24, 32, 64, 96] };
@@ -66,7 +66,7 @@ fn small_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
         mapping_depth: 8,
         wiring: Wiring::Paper,
         skip_gain: 4.0,
-        noise_gain: 4.0,
+        noise_gain: 1.0,
         random_constant: true,
     };
     let encoder: &[i64] = if levels < 6 { &[64, 128, 192, 256, 256] } else { &[32, 64, 128, 192, 256] };
@@ -93,19 +93,22 @@ fn shallower(encoder: &[i64], levels: usize) -> &[i64] {
 fn tiny_recipe() -> TrainingConfig {
     TrainingConfig {
         kimg: 20.0,
-        batch: 16,
+        batch: 4,
         generator_lr: 2e-3,
         mapping_lr_factor: 0.1,
         discriminator_lr: 2e-3,
         adam_beta1: 0.0,
         adam_beta2: 0.99,
         adam_eps: 1e-8,
-        gradient_clip: 5.0,
+        // No clipping: the published 5 cuts R1's gradients, thousands large, to the size of the others, and the
+        // discriminator runs away.
+        gradient_clip: 1e9,
         ema_half_life_kimg: 2.0,
         ema_rampup: 0.05,
-        r1_gamma: 1.0,
-        r1_interval: 8,
-        style_mixing_probability: 0.5,
+        r1_gamma: 0.05,
+        r1_normalise_pixels: true,
+        r1_interval: 4,
+        style_mixing_probability: 0.0,
         mirror: true,
         dihedral: false,
         path_length_weight: 0.0,
@@ -119,7 +122,7 @@ fn tiny_recipe() -> TrainingConfig {
 }
 
 fn small_recipe() -> TrainingConfig {
-    TrainingConfig { kimg: 1000.0, ema_half_life_kimg: 10.0, tick_kimg: 4.0, ..tiny_recipe() }
+    TrainingConfig { kimg: 1000.0, batch: 16, ema_half_life_kimg: 10.0, tick_kimg: 4.0, ..tiny_recipe() }
 }
 
 /// Section 13 of the published configuration; 100 epochs of about 3,200 windows per focal plane.
@@ -138,6 +141,7 @@ fn published_recipe() -> TrainingConfig {
         ema_half_life_kimg: 24.0 / 1000.0 * 692.8,
         ema_rampup: 0.0,
         r1_gamma: 10.0,
+        r1_normalise_pixels: false,
         r1_interval: 16,
         style_mixing_probability: 0.9,
         mirror: true,
