@@ -25,7 +25,7 @@ Examples:
   prepare --channel brightfield=test-data/recording/brightfield \\
           --channel gfp=test-data/recording/gfp --labels cells=test-data/recording/cells \\
           --frame-interval 600 --output recording.ome.zarr
-  prepare phantom --positions 24 --output phantom.ome.zarr";
+  prepare phantom --positions 8 --output phantom.ome.zarr";
 
 /// Makes a dataset plate (OME-Zarr) of a time-lapse recording
 ///
@@ -93,7 +93,7 @@ struct ImportFlags {
     /// Folder of label images (16-bit, one number per object, 0 is background); repeatable
     #[arg(long, value_name = "NAME=DIR", help_heading = "Input")]
     labels: Vec<String>,
-    /// How the labels came about, such as annotation or fluorescence_threshold
+    /// How the labels came about, such as annotation or threshold
     #[arg(long, value_name = "ROUTE", help_heading = "Input")]
     label_route: Option<String>,
     /// Pixel size of the input in micrometres
@@ -420,7 +420,7 @@ fn make_plate(
     if !plan.windows.iter().any(|w| w.split == Split::Test) {
         warnings.push("the movie is too short for a test part: all sequences are for training".into());
     }
-    if job.output.to_str().is_some_and(|o| !o.ends_with(".zarr")) {
+    if job.output.extension().is_none_or(|e| e != "zarr") {
         warnings.push("--output does not end in .ome.zarr: some programs open it by that ending only".into());
     }
     if common.dry_run {

@@ -56,9 +56,9 @@ pub fn survey(
                 for &(y, x) in training.get(&(position, t)).into_iter().flatten() {
                     for (c, histogram) in histograms.iter_mut().enumerate() {
                         let tile = loaded.image.slice(s![i, c, y..y + size, x..x + size]);
-                        histogram.add(&tile);
+                        histogram.add(tile);
                         if c == 0 && normalise == Normalise::Original {
-                            pairs.push(frame_range(&tile));
+                            pairs.push(frame_range(tile));
                         }
                     }
                 }
@@ -171,7 +171,7 @@ fn sequence(
         })
         .collect();
     let range =
-        |c: usize, plane: ArrayView2<'_, u16>| if c == 0 { frame_range(&plane) } else { ORIGINAL_RANGE };
+        |c: usize, plane: ArrayView2<'_, u16>| if c == 0 { frame_range(plane) } else { ORIGINAL_RANGE };
     let frame_ranges = (normalise == Normalise::Original).then(|| {
         image
             .outer_iter()

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_constant_channel_has_no_range_and_a_sparse_one_has() {
         let mut histogram = Histogram::default();
-        histogram.add(&[7; 100_000]);
+        histogram.add(&vec![7; 100_000]);
         assert!(histogram.percentile_calibration().is_none());
         histogram.add(&[90]);
         assert_eq!(histogram.percentile_calibration().map(|c| (c.lo, c.hi)), Some((7.0, 90.0)));

@@ -311,7 +311,7 @@ fn read_shard<P: Pixel>(
     // Never the form that fills in zeros for a shard that is not there.
     match opened.retrieve_chunk_if_exists_opt::<Vec<P>>(&[0, 0, 0, 0], &options) {
         Ok(Some(pixels)) => Array4::from_shape_vec(shape, pixels)
-            .map_err(|e| DataError::DamagedPixels { path: path.clone(), found: format!("{} ({array})", e) }),
+            .map_err(|e| DataError::DamagedPixels { path: path.clone(), found: format!("{e} ({array})") }),
         Ok(None) => Err(DataError::MissingPixels { path }),
         Err(ArrayError::StorageError(e)) => Err(storage_error(&path, &e)),
         Err(e) => Err(DataError::DamagedPixels { path, found: e.to_string() }),

@@ -206,16 +206,12 @@ impl Plate {
         }
         let attributes = ome_zarr::read_group(path, "")?;
         expect_version(&json, &attributes)?;
-        let meta: PlateMeta = match attributes.get("lapsegan") {
-            Some(found) => {
-                expect_format(&json, found)?;
-                lapsegan(&json, &attributes)?
-            }
-            None => {
-                let found = "it is OME-Zarr, but carries no splits and calibration (attributes.lapsegan)";
-                return Err(DataError::NotAPlate { path: path.to_owned(), found: found.into() });
-            }
+        let Some(found) = attributes.get("lapsegan") else {
+            let found = "it is OME-Zarr, but carries no splits and calibration (attributes.lapsegan)";
+            return Err(DataError::NotAPlate { path: path.to_owned(), found: found.into() });
         };
+        expect_format(&json, found)?;
+        let meta: PlateMeta = lapsegan(&json, &attributes)?;
         let bad = |field: &str, found: &str| DataError::Metadata {
             path: json.clone(),
             field: field.into(),

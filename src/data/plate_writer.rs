@@ -214,7 +214,7 @@ mod tests {
             meta: SequenceMeta {
                 source: "here".into(),
                 first_frame: seed as usize,
-                split: if seed % 2 == 0 { Split::Train } else { Split::Test },
+                split: if seed.is_multiple_of(2) { Split::Train } else { Split::Test },
                 split_group: format!("position-{seed}"),
                 frame_ranges: None,
             },

@@ -43,6 +43,9 @@ pub struct Recording {
     pub warnings: Vec<String>,
 }
 
+/// Image files, one list per channel or label folder.
+type FilesByFolder = Vec<Vec<PathBuf>>;
+
 #[derive(Debug)]
 struct Position {
     name: String,
@@ -230,7 +233,7 @@ impl Source for Recording {
 }
 
 /// Returns the image files of every position, one list per folder.
-fn pair_positions(folders: &[&Folder]) -> Result<Vec<(String, Vec<Vec<PathBuf>>)>, DataError> {
+fn pair_positions(folders: &[&Folder]) -> Result<Vec<(String, FilesByFolder)>, DataError> {
     let expected = "a folder of TIFF or PNG frames, or of one sub-folder of them per position";
     let mut all: Vec<BTreeMap<String, Vec<PathBuf>>> = Vec::new();
     let mut order: Vec<String> = Vec::new();
@@ -330,7 +333,7 @@ fn pair_frames(
     // Numbers such as time stamps are an order, not a frame count.
     let regular = slots <= 2 * union.len();
     if regular && slots > union.len() {
-        let missing = (0..).map(|i| first + i * step).find(|n| !union.contains(n)).unwrap_or(0);
+        let missing = (0..slots as u64).map(|i| first + i * step).find(|n| !union.contains(n)).unwrap_or(0);
         warnings.push(format!(
             "{position}: {} frame(s) are missing in all channels, the first is {missing}; no window crosses them",
             slots - union.len()

@@ -94,7 +94,7 @@ impl Survey {
     /// Adds one raw frame of a channel.
     pub fn add(&self, channel: usize, counts: ArrayView2<'_, u16>, eight_bit: bool, name: &str) {
         let mut histogram = Histogram::default();
-        histogram.add(&counts);
+        histogram.add(counts);
         let mut raw = self.channels[channel].lock().unwrap_or_else(PoisonError::into_inner);
         raw.histogram.merge(&histogram);
         raw.eight_bit |= eight_bit;

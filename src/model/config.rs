@@ -28,6 +28,9 @@ pub struct GeneratorConfig {
     pub wiring: Wiring,
     /// Factor on every up-sampled skip image. Published: 1, so that each doubling divides by 4; 4 keeps the level.
     pub skip_gain: f64,
+    /// Factor on every noise strength. Published: 1; a larger one lets a short run learn camera noise, without which
+    /// the discriminator wins on grain alone.
+    pub noise_gain: f64,
 }
 
 /// Sizes of the discriminator. The third encoder and the second decoder block are non-local blocks.

@@ -169,21 +169,21 @@ fn style_of<'a>(latent: &'a Tensor, shared: Option<&'a Tensor>) -> Style<'a> {
 impl Stack {
     fn new(vs: &Path, config: &ModelConfig, domain: usize) -> Self {
         let sizes = &config.generator;
-        let (c, frames, gain) = (&sizes.channels, config.frames as i64, sizes.skip_gain);
+        let (c, frames, gain, noise_gain) = (&sizes.channels, config.frames as i64, sizes.skip_gain, sizes.noise_gain);
         let latent = (domain == 0).then_some(sizes.latent);
         let at = |part: &str| vs / format!("{part}_{}", domain + 1);
         let (main_path, output_path) = (at("main_convolutions"), at("output_blocks"));
         let doublings = 0..c.len() - 1;
         Self {
             constant_input: at("constant_input").var("input", &[1, c[0], 4, 4], Init::Const(1.0)),
-            start: StyledConv::new(&at("starting_convolution"), c[0], c[0], latent, Mode::Plain),
+            start: StyledConv::new(&at("starting_convolution"), c[0], c[0], latent, Mode::Plain, noise_gain),
             start_output: OutputBlock::new(&at("starting_output_block"), c[0], frames, latent, true, gain),
             main: doublings
                 .clone()
                 .flat_map(|i| {
                     [
-                        StyledConv::new(&(&main_path / (2 * i)), c[i], c[i + 1], latent, Mode::Up),
-                        StyledConv::new(&(&main_path / (2 * i + 1)), c[i + 1], c[i + 1], latent, Mode::Plain),
+                        StyledConv::new(&(&main_path / (2 * i)), c[i], c[i + 1], latent, Mode::Up, noise_gain),
+                        StyledConv::new(&(&main_path / (2 * i + 1)), c[i + 1], c[i + 1], latent, Mode::Plain, noise_gain),
                     ]
                 })
                 .collect(),

@@ -12,15 +12,17 @@ use super::resample::{filter_buffer, upsample};
 pub struct StyledConv {
     conv: ModulatedConv,
     noise_strength: Tensor, // [1]
+    noise_gain: f64,
     activation: BiasActivation,
 }
 
 impl StyledConv {
     /// Makes `modulated_convolution`, `noise_injection.weight` (0) and `activation.bias` (0).
-    pub fn new(vs: &Path, inputs: i64, outputs: i64, latent: Option<i64>, mode: Mode) -> Self {
+    pub fn new(vs: &Path, inputs: i64, outputs: i64, latent: Option<i64>, mode: Mode, noise_gain: f64) -> Self {
         Self {
             conv: ModulatedConv::new(&(vs / "modulated_convolution"), inputs, outputs, latent, mode),
             noise_strength: (vs / "noise_injection").zeros("weight", &[1]),
+            noise_gain,
             activation: BiasActivation::new(&(vs / "activation"), outputs),
         }
     }
@@ -28,7 +30,7 @@ impl StyledConv {
     /// Returns features and style. `noise [N or 1, 1, H', W']` is the same for all feature maps.
     pub fn forward(&self, x: &Tensor, style: &Style, noise: &Tensor) -> (Tensor, Tensor) {
         let (y, style) = self.conv.forward(x, style);
-        (self.activation.forward(&(y + noise * &self.noise_strength)), style)
+        (self.activation.forward(&(y + noise * (&self.noise_strength * self.noise_gain))), style)
     }
 }
 

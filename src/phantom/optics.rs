@@ -191,7 +191,7 @@ impl<'a> Shape<'a> {
     fn interior(&self, x: f64, y: f64, distance: f64) -> f64 {
         let ring = 0.16 * bump(distance, -0.62, 0.26);
         let body = -0.13 * (1.0 - (distance * 2.5).exp());
-        let vacuole = self.from_vacuole(x, y);
+        let vacuole = self.vacuole_radii(x, y);
         ring + body - 0.16 * bump(vacuole, 1.0, 0.22) + 0.10 * bump(vacuole, 0.0, 0.5) + self.grain(x, y)
     }
 
@@ -201,11 +201,11 @@ impl<'a> Shape<'a> {
         let thickness = (depth * (2.0 - depth)).sqrt();
         // Small cells are thinner.
         let size = (self.cell.radius / 2.3).min(1.1);
-        size * thickness * (1.0 - 0.45 / (1.0 + (8.0 * (self.from_vacuole(x, y) - 1.0)).exp()))
+        size * thickness * (1.0 - 0.45 / (1.0 + (8.0 * (self.vacuole_radii(x, y) - 1.0)).exp()))
     }
 
     /// Distance from the middle of the vacuole, in its radii.
-    fn from_vacuole(&self, x: f64, y: f64) -> f64 {
+    fn vacuole_radii(&self, x: f64, y: f64) -> f64 {
         length(x - self.vacuole.0, y - self.vacuole.1) / self.vacuole.2
     }
 
@@ -235,7 +235,9 @@ fn gaussian(plane: &Array2<f64>, sigma: f64) -> Array2<f64> {
     let reach = (3.0 * sigma).ceil() as isize;
     let mut kernel: Vec<f64> = (-reach..=reach).map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp()).collect();
     let sum: f64 = kernel.iter().sum();
-    kernel.iter_mut().for_each(|k| *k /= sum);
+    for weight in &mut kernel {
+        *weight /= sum;
+    }
     let mut out = plane.clone();
     for axis in [Axis(0), Axis(1)] {
         for mut lane in out.lanes_mut(axis) {

@@ -46,14 +46,15 @@ impl Preset {
 
 fn tiny_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
     let generator = GeneratorConfig {
-        channels: widths(levels, &[64, 64, 64, 32, 16]),
+        channels: widths(levels, &[64, 64, 48, 24, 16]),
         latent: 64,
         mapping_depth: 4,
         wiring: Wiring::Paper,
         // The published 1 fades every coarser image by 4 per doubling; minutes are too short to grow out of that.
         skip_gain: 4.0,
+        noise_gain: 10.0,
     };
-    let encoder: &[i64] = if levels < 5 { &[32, 64, 96, 128] } else { &[16, 32, 64, 96, 128] };
+    let encoder: &[i64] = if levels < 5 { &[16, 32, 64, 96] } else { &[16, 24, 32, 64, 96] };
     (generator, DiscriminatorConfig::mirrored(shallower(encoder, levels), 4.0))
 }
 
@@ -64,6 +65,7 @@ fn small_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
         mapping_depth: 8,
         wiring: Wiring::Paper,
         skip_gain: 4.0,
+        noise_gain: 4.0,
     };
     let encoder: &[i64] = if levels < 6 { &[64, 128, 192, 256, 256] } else { &[32, 64, 128, 192, 256] };
     (generator, DiscriminatorConfig::mirrored(shallower(encoder, levels), 4.0))
@@ -71,7 +73,7 @@ fn small_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
 
 fn published_networks(levels: usize, wiring: Wiring) -> (GeneratorConfig, DiscriminatorConfig) {
     let generator =
-        GeneratorConfig { channels: vec![512; levels], latent: 512, mapping_depth: 8, wiring, skip_gain: 1.0 };
+        GeneratorConfig { channels: vec![512; levels], latent: 512, mapping_depth: 8, wiring, skip_gain: 1.0, noise_gain: 1.0 };
     (generator, DiscriminatorConfig::mirrored(shallower(&[128, 256, 384, 768, 1024], levels), 1.0))
 }
 

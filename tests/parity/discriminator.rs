@@ -24,6 +24,7 @@ fn check(name: &str) {
             mapping_depth: 1,
             wiring: Wiring::Original,
             skip_gain: 1.0,
+            noise_gain: 1.0,
         },
         discriminator: DiscriminatorConfig {
             encoder: pairs("cfg.encoder_channels").iter().map(|pair| pair[1]).collect(),

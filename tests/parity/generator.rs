@@ -20,6 +20,7 @@ fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
             mapping_depth: sizes[1] as usize,
             wiring,
             skip_gain: 1.0,
+            noise_gain: 1.0,
         },
         discriminator: DiscriminatorConfig::mirrored(&[8, 8], 1.0),
     };

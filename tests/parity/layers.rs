@@ -47,7 +47,7 @@ fn modulated_convolutions_match_with_gradients() {
         let vs = store();
         let root = vs.root();
         let (y, used) = if case.has("noise") {
-            let layer = StyledConv::new(&root, inputs, outputs, latent, mode);
+            let layer = StyledConv::new(&root, inputs, outputs, latent, mode, 1.0);
             case.load(&vs, "w.");
             layer.forward(&x, &style, case.get("noise"))
         } else if case.has("w.bias") {

@@ -1,0 +1,42 @@
+# One command each. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := target/release
+
+.PHONY: help setup build demo test check interop bench clean
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  make demo RECORDING=DIR LABELS=NAME INTERVAL=SECONDS   the demo on a recording: DIR/<channel>/, DIR/<LABELS>/"
+	@echo "  LAPSEGAN_CUDA=1 make setup                             libtorch with everything a GPU needs"
+	@echo "  LIBTORCH=/path make setup                              a libtorch 2.11.0 that is there"
+
+setup: ## Check what is needed and fetch libtorch 2.11.0 into ./libtorch (437 MB; nothing outside the checkout)
+	@bash containers/check-prerequisites.sh
+	@bash containers/fetch-libtorch.sh libtorch
+
+build: setup ## Build the five programs
+	cargo build --release --locked
+
+demo: build ## A recording through all five programs, in minutes on a CPU (phantom, or RECORDING=DIR)
+	@RECORDING="$(RECORDING)" LABELS="$(LABELS)" INTERVAL="$(INTERVAL)" bash workflows/demo.sh
+
+test: setup ## Run all tests
+	cargo test --release --locked
+
+check: setup ## Everything that must be clean: format, clippy, tests, docs
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo test --release --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+
+interop: build ## Check plates with two independent OME-Zarr validators (a Python environment in ./.venv)
+	bash tests/interop/validate.sh
+
+bench: build ## Measure and write tests/benches/results/
+	bash tests/benches/bench.sh
+
+clean: ## Remove build products and the demo's output; libtorch stays
+	cargo clean
+	rm -rf demo

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# The demo: one recording through all five programs, on a CPU. `make demo` builds first and then runs this.
+#
+#   RECORDING=DIR   a folder with one sub-folder of TIFF frames per channel [default: the phantom]
+#   LABELS=NAME     its sub-folder of label images
+#   INTERVAL=S      seconds between its frames
+#   DOWNSCALE=K     pixels averaged, K x K [default: 4]
+#   KIMG=N          length of the training in thousands of sequences
+#
+# Every step leaves its output under demo/ and is not repeated; an interrupted training goes on from its checkpoint.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bin=target/release
+threads=$(nproc 2>/dev/null || echo 2)
+[ "$threads" -le 2 ] || threads=2 # the figures in the README are for two cores
+seed=0
+size=32
+count=220
+run() { printf '\n== %s\n' "$*" >&2; "$@" >/dev/null; }
+fail() { printf 'error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 2; }
+
+if [ -n "${RECORDING:-}" ]; then
+  [ -d "$RECORDING" ] || fail "RECORDING=$RECORDING is no folder" "give a folder with one sub-folder of frames per channel"
+  [ -n "${LABELS:-}" ] || fail "LABELS is not set" "name the sub-folder of label images, such as LABELS=cells"
+  name=$(basename "$RECORDING")
+  # Channels are the sub-folders with TIFF frames; the one with the largest files first: it anchors the styles.
+  channels=()
+  while read -r _ dir; do
+    [ "$dir" = "$LABELS" ] || channels+=(--channel "$dir=$RECORDING/$dir")
+  done < <(for dir in "$RECORDING"/*/; do
+    first=$(find "$dir" -maxdepth 2 -iname '*.tif*' | sort | sed -n 1p)
+    [ -z "$first" ] || echo "$(wc -c <"$first") $(basename "$dir")"
+  done | sort -k1,1nr -k2,2)
+  [ "${#channels[@]}" -gt 0 ] || fail "$RECORDING has no sub-folder with TIFF frames" "one sub-folder per channel"
+  prepare=(--labels "$LABELS=$RECORDING/$LABELS" --downscale "${DOWNSCALE:-4}" --size "$size" "${channels[@]}")
+  [ -z "${INTERVAL:-}" ] || prepare+=(--frame-interval "$INTERVAL")
+  label=$LABELS
+  # The labelled objects are those of the last channel; a scene without walls has no preferred direction.
+  segment=(--channel "${channels[-1]%%=*}")
+  train=(--set training.dihedral=true)
+else
+  name=phantom
+  prepare=(phantom --size "$size")
+  label=cells
+  segment=()
+  train=()
+fi
+out=demo/$name
+mkdir -p "$out"
+
+[ -d "$out/real.ome.zarr" ] || run $bin/prepare "${prepare[@]}" --seed $seed --output "$out/real.ome.zarr"
+
+train_run() { # FOLDER KIMG: done when run.json is there, resumed where it stopped
+  [ -f "$1/run.json" ] && return
+  run $bin/train --data "$out/real.ome.zarr" --output "$1" --preset tiny --kimg "$2" "${train[@]}" \
+    --seed $seed --threads "$threads" --resume
+}
+generate() { # CHECKPOINT PLATE
+  [ -d "$2" ] || run $bin/generate --checkpoint "$1" --output "$2" --count $count --label-name "$label" --threads "$threads"
+}
+evaluate() { # PLATE FOLDER
+  [ -d "$2" ] || run $bin/evaluate --real "$out/real.ome.zarr" --synthetic "$1" \
+    --untrained "$out/untrained.ome.zarr" --output "$2" --threads "$threads"
+}
+benchmark() { # PLATE FOLDER
+  [ -d "$2" ] || run $bin/segment-benchmark run --real "$out/real.ome.zarr" --synthetic "$1" --label "$label" \
+    "${segment[@]}" --output "$2" --threads "$threads"
+}
+
+train_run "$out/untrained" 0
+generate "$out/untrained" "$out/untrained.ome.zarr"
+train_run "$out/run" "${KIMG:-24}"
+generate "$out/run" "$out/synthetic.ome.zarr"
+evaluate "$out/synthetic.ome.zarr" "$out/evaluation"
+benchmark "$out/synthetic.ome.zarr" "$out/benchmark"
+if [ "$name" = phantom ]; then
+  # The same with the checkpoint in test-data, which was trained for longer.
+  generate test-data/phantom-tiny.safetensors "$out/shipped.ome.zarr"
+  evaluate "$out/shipped.ome.zarr" "$out/shipped-evaluation"
+  benchmark "$out/shipped.ome.zarr" "$out/shipped-benchmark"
+fi
+python3 workflows/demo_summary.py "$out"
