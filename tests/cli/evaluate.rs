@@ -59,7 +59,7 @@ fn a_good_call_writes_numbers_report_and_record() {
     let output = evaluate(dir.path(), &["--untrained", "untrained.ome.zarr", "-q"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(result["n"], 16);
+    assert_eq!(result["n"], 8);
 
     let metrics = json(dir.path().join("out/metrics.json"));
     assert_eq!(metrics["format"], 1);
@@ -76,7 +76,7 @@ fn a_good_call_writes_numbers_report_and_record() {
     assert!(
         page.contains("data:image/png;base64,")
             && page.contains("<svg")
-            && page.contains("Only 16 sequences")
+            && page.contains("Only 8 sequences")
     );
     let table = json(dir.path().join("out/lapsegan_mqc.json"));
     assert!(table["data"]["synthetic | gfp"]["swd_x1e3"].is_number());
@@ -97,9 +97,9 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     let dir = plates(&Drawing::real(), &Drawing::synthetic());
-    let output = evaluate(dir.path(), &["--dry-run", "--count", "10"]);
+    let output = evaluate(dir.path(), &["--dry-run", "--count", "6"]);
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&plan["plan"]["n"], &plan["settings"]["draws"]), (&10.into(), &2.into()));
+    assert_eq!((&plan["plan"]["n"], &plan["settings"]["draws"]), (&6.into(), &2.into()));
     assert!(!dir.path().join("out").exists());
 }
 

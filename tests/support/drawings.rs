@@ -30,11 +30,11 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
-    /// A real plate of 24 training, 8 val and 8 test sequences of two channels.
+    /// A real plate of 12 training, 4 val and 4 test sequences of two channels.
     pub(crate) fn real() -> Self {
         Self {
             origin: Origin::Recording,
-            splits: [24, 8, 8],
+            splits: [12, 4, 4],
             side: 32,
             channels: vec!["phase", "gfp"],
             noise: 20,
@@ -43,9 +43,9 @@ impl Drawing {
         }
     }
 
-    /// 16 sequences like the real ones, said to be synthetic.
+    /// 10 sequences like the real ones, said to be synthetic.
     pub(crate) fn synthetic() -> Self {
-        Self { origin: Origin::Synthetic, splits: [16, 0, 0], seed: 2, ..Self::real() }
+        Self { origin: Origin::Synthetic, splits: [10, 0, 0], seed: 2, ..Self::real() }
     }
 
     /// Writes the plate.
