@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::support::plates::discs;
+use crate::support::drawings::Drawing;
 use crate::support::programs::{fail, program, run, succeed};
 
 /// Settings of a network that trains in seconds.
@@ -31,8 +31,15 @@ fn train<'a>(data: &'a Path, output: &'a Path, more: &[&'a str]) -> Vec<&'a str>
 
 fn plate() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let data = discs(dir.path(), "discs.ome.zarr", 16, 3, 8);
+    let data = discs(dir.path(), 8);
     (dir, data)
+}
+
+/// Writes a plate with `n` sequences of each split and returns its path.
+fn discs(dir: &Path, n: usize) -> PathBuf {
+    let data = dir.join(format!("discs-{n}.ome.zarr"));
+    Drawing { splits: [n; 3], side: 16, ..Drawing::real() }.write(&data);
+    data
 }
 
 /// Returns names and bytes of the newest checkpoint's two files.
@@ -131,7 +138,7 @@ fn checkpoints_of_another_run_and_damaged_ones_are_not_resumed() {
     succeed("train", &train(&data, &output, &["--kimg", "0.04"]));
     let other = train(&data, &output, &["--kimg", "0.08", "--resume", "--set", "training.r1_gamma=3"]);
     fail("train", &other, 65, &["training.r1_gamma", "3"]);
-    let data2 = discs(dir.path(), "more.ome.zarr", 16, 3, 9);
+    let data2 = discs(dir.path(), 9);
     fail("train", &train(&data2, &output, &["--kimg", "0.08", "--resume"]), 65, &["data:"]);
 
     // The newest checkpoint loses its end: the one before is used, with a warning.
