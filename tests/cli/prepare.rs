@@ -75,9 +75,10 @@ fn a_folder_of_frames_becomes_a_plate() {
     let sequence = plate.read(0).unwrap();
     assert_eq!(sequence.image[[1, 0, 0, 3]], 500 + 80 + 3);
     assert_eq!(sequence.labels["cells"].ids[[0, 9, 9]], 1);
-    for side_file in ["run.json", "quality.json"] {
+    for side_file in ["run.json", "quality.json", "preview.png"] {
         assert!(recording.path("out/p.ome.zarr").join(side_file).is_file());
     }
+    assert_eq!(printed["preview"], "out/p.ome.zarr/preview.png");
     assert_eq!(names(&recording.path("out")), ["p.ome.zarr"]);
 }
 
