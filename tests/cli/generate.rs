@@ -7,7 +7,8 @@ use lapsegan::cli::record::digest;
 use lapsegan::data::plate::{Origin, Plate};
 
 use crate::support::drawings::Drawing;
-use crate::support::programs::{expect_nothing_left, fail, succeed};
+use crate::support::programs::{expect_nothing_left, fail, names, succeed};
+use crate::support::small_disk::SmallDisk;
 
 /// Trains nothing and returns a run folder with the untrained networks.
 fn untrained(dir: &Path) -> PathBuf {
@@ -95,4 +96,14 @@ fn checkpoints_that_do_not_fit_are_refused_and_nothing_is_left() {
     fs::write(&tensors, bytes).unwrap();
     succeed("generate", &generate(&tensors, &output, &[]));
     fail("generate", &generate(&tensors, &output, &[]), 73, &["already exists"]);
+}
+
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let run = untrained(dir.path());
+    let output = disk.path().join("out.ome.zarr");
+    fail("generate", &generate(&run, &output, &[]), 1, &["No space left", "free space"]);
+    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
 }
