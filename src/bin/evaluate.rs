@@ -19,7 +19,7 @@ use lapsegan::evaluation::{Evaluation, Settings, evaluate, multiqc, report};
 ///
 /// Intensities, spectra, textures and changes between frames, each as a distance to the held-out part of the real plate
 /// (splits val and test), beside the floor that the real training part reaches and a mean image with noise. Needs no
-/// trained network. Writes metrics.json, report.html, lapsegan_mqc.json (for MultiQC) and run.json. Runs on the CPU.
+/// trained network. Writes metrics.json, report.html, a table for MultiQC, and run.json. Runs on the CPU.
 #[derive(Parser)]
 #[command(name = "evaluate", after_help = EXAMPLES)]
 struct Args {

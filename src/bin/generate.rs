@@ -11,14 +11,14 @@ use serde_json::json;
 
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::Record;
-use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
+use lapsegan::cli::{Common, Failure, Outcome, config, device, preview, run};
 use lapsegan::data::DataError;
 use lapsegan::data::labels::{self, RouteSettings, label_sequence};
 use lapsegan::data::output::refuse_existing;
 use lapsegan::data::plate::{Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split};
 use lapsegan::error::Exit;
 use lapsegan::generation::{Sampler, sample};
-use lapsegan::report::{Panel, contact_sheet};
+use lapsegan::report::overview;
 use lapsegan::training::checkpoint::{self, Checkpoint};
 
 /// Sequences from which the label threshold is estimated; the first of the seed, whichever are written.
@@ -154,15 +154,14 @@ fn execute(args: Args) -> Outcome {
             objects += sequence.labels.values().map(|l| l.ids.iter().max().copied().unwrap_or(0) as usize).sum::<usize>();
             writer.write(index as usize, &sequence)?;
             if panels.len() < SHEET_SEQUENCES {
-                panels.push(panel(index, data, &sequence, &values));
+                panels.push(preview::panel(format!("sequence {index}"), &meta, &sequence));
             }
             bar.set(index + 1);
         }
         start = end;
     }
     bar.finish();
-    let scale = (96 / data.width).max(1);
-    contact_sheet(&panels, 4, scale).write_png(&writer.folder().join("contact_sheet.png"))?;
+    overview(&panels).write_png(&writer.folder().join("contact_sheet.png"))?;
     let result = json!({
         "plate": args.output,
         "sequences": settings.count,
@@ -300,14 +299,5 @@ fn sequence(
         },
         image: sample::counts(values, data),
         labels: labels.into_iter().collect::<BTreeMap<_, _>>(),
-    }
-}
-
-fn panel(index: u64, data: &PlateMeta, sequence: &Sequence, values: &Array4<f32>) -> Panel {
-    Panel {
-        planes: lapsegan::data::axes::channels_first(values.view()),
-        colors: data.channels.iter().map(|c| c.color).collect(),
-        outline: sequence.labels.values().next().map(|l| l.ids.clone()),
-        caption: format!("sequence {index}"),
     }
 }

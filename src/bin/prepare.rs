@@ -29,7 +29,8 @@ Examples:
 /// Makes a dataset plate (OME-Zarr) of a time-lapse recording
 ///
 /// Cuts windows of T frames, splits them by position (or by blocks of a single movie), calibrates intensities on the
-/// training part and attaches labels. `prepare phantom` simulates a recording with exact labels instead.
+/// training part and attaches labels; preview.png in the plate shows some of it. `prepare phantom` simulates a
+/// recording with exact labels instead.
 #[derive(Parser, Debug)]
 #[command(name = "prepare", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Arguments {

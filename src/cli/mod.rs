@@ -7,6 +7,7 @@ pub mod args;
 pub mod config;
 pub mod failure;
 pub mod prepare;
+pub mod preview;
 pub mod progress;
 pub mod record;
 pub mod run;

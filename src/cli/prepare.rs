@@ -2,12 +2,15 @@
 //!
 //! Flags and settings are resolved in `bin/prepare.rs`; windows are cut and counts calibrated in [`crate::data`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::preview;
 use super::progress::Progress;
 use super::record::Record;
 use super::{Common, Failure, Outcome};
@@ -17,6 +20,12 @@ use crate::data::output::write_file;
 use crate::data::plate::{Channel, Origin, PlateMeta, PlateWriter, Split, display_color};
 use crate::data::sequence::{self, Cut, Plan};
 use crate::data::source::Source;
+use crate::report::overview;
+
+/// Name of the contact sheet in the plate.
+const PREVIEW: &str = "preview.png";
+/// Sequences on it.
+const PREVIEW_SEQUENCES: usize = 12;
 
 /// What both routes have in common once their source is open.
 pub struct Job<'a> {
@@ -100,8 +109,21 @@ pub fn make_plate(
     let count = plan.windows.len();
     let writer = PlateWriter::create(job.output, &meta, count, common.overwrite)?;
     let progress = Progress::new("writing sequences", count as u64, common.quiet);
-    assembly::write(*source, &plan, cut, *normalise, &writer, &|done| progress.set(done))?;
+    let shown = count.min(PREVIEW_SEQUENCES);
+    let shown: BTreeSet<usize> = (0..shown).map(|i| i * count / shown).collect();
+    let panels = Mutex::new(BTreeMap::new());
+    let done = AtomicU64::new(0);
+    assembly::write(*source, &plan, cut, *normalise, &writer, &|index, sequence| {
+        if shown.contains(&index) {
+            let caption = format!("{index} {}", sequence.meta.split_group);
+            let panel = preview::panel(caption, &meta, sequence);
+            panels.lock().unwrap_or_else(PoisonError::into_inner).insert(index, panel);
+        }
+        progress.set(done.fetch_add(1, Ordering::Relaxed) + 1);
+    })?;
     progress.finish();
+    let panels: Vec<_> = panels.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
+    overview(&panels).write_png(&writer.folder().join(PREVIEW))?;
     let result = result(&job, &plan, Some(&surveyed), &warnings);
     let quality = json!({ "channels": surveyed.quality, "warnings": warnings });
     write_file(&writer.folder().join("quality.json"), format!("{quality:#}\n").as_bytes())?;
@@ -128,6 +150,7 @@ fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[S
         .collect();
     json!({
         "plate": job.output,
+        "preview": job.output.join(PREVIEW),
         "sequences": plan.windows.len(),
         "sequences_per_split": per_split(&|split| windows(split).count()),
         "groups_per_split": per_split(&groups),

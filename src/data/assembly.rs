@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
@@ -85,7 +84,7 @@ pub fn survey(
     Ok(Surveyed { calibrations, quality: survey.report(&channels) })
 }
 
-/// Writes every window of a plan; `progress` hears how many are done.
+/// Writes every window of a plan; `written` sees each sequence with its index, from several threads.
 ///
 /// # Errors
 /// [`DataError`] of a frame or of the plate.
@@ -95,11 +94,10 @@ pub fn write(
     cut: &Cut,
     normalise: Normalise,
     writer: &PlateWriter,
-    progress: &(dyn Fn(u64) + Sync),
+    written: &(dyn Fn(usize, &Sequence) + Sync),
 ) -> Result<(), DataError> {
     let &Cut { frames, size, .. } = cut;
     let per_load = frames_per_load(source.extent().size, source.channels().len());
-    let done = AtomicU64::new(0);
     let mut first = 0;
     while first < plan.windows.len() {
         // Windows stand in order of position and time, so neighbours share their frames in memory.
@@ -120,7 +118,7 @@ pub fn write(
                 .expect("every window lies in a loaded range");
             let sequence = sequence(source, window, (frames, size), normalise, offset, part, &parents);
             writer.write(first + i, &sequence)?;
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            written(first + i, &sequence);
             Ok::<_, DataError>(())
         })?;
         first += count;

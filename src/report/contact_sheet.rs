@@ -13,6 +13,11 @@ const TEXT: [u8; 3] = [228, 228, 231];
 const SEPARATOR: usize = 2;
 /// Pixels around panels.
 const MARGIN: usize = 8;
+/// Frames of an overview are enlarged to about this width.
+const FRAME_WIDTH: usize = 96;
+/// Panels per row of an overview, fewer where that would be wider than a screen can show.
+const COLUMNS: usize = 4;
+const WIDEST: usize = 4096;
 
 /// One sequence on a contact sheet.
 #[derive(Clone, Debug)]
@@ -25,6 +30,14 @@ pub struct Panel {
     pub outline: Option<Array3<u32>>,
     /// Text above the pictures, cut where it is too long.
     pub caption: String,
+}
+
+/// Returns a picture of all panels, laid out for a quick look.
+pub fn overview(panels: &[Panel]) -> RgbImage {
+    let frame_width = panels.iter().map(|p| p.planes.dim().3).max().unwrap_or(0);
+    let scale = (FRAME_WIDTH / frame_width.max(1)).max(1);
+    let panel_width = panels.iter().map(|p| size(p, scale)[1]).max().unwrap_or(0);
+    contact_sheet(panels, (WIDEST / panel_width.max(1)).clamp(1, COLUMNS), scale)
 }
 
 /// Returns a picture of all panels, `columns` of them per row, every pixel shown `scale` times as large.
@@ -154,6 +167,16 @@ mod tests {
         assert_eq!(sheet.get(last.0 - 1, last.1 - 1), Some([0, 255, 0]));
         assert_eq!(sheet.get(last.0 - 2, last.1), Some([0, 0, 0]));
         assert_eq!(sheet.get(last.0 + 1, last.1), Some(BACKGROUND));
+    }
+
+    #[test]
+    fn an_overview_enlarges_small_frames_and_gives_wide_sequences_a_row_of_their_own() {
+        let sheet = overview(&vec![panel(""); 5]);
+        assert_eq!((sheet.width, sheet.height), (4 * (3 * 95 + 4) + 5 * MARGIN, 2 * (2 * 76 + 2) + 3 * MARGIN));
+        let planes = Array4::zeros((1, 30, 2, 100));
+        let sheet = overview(&[Panel { planes: planes.clone(), ..panel("") }, Panel { planes, ..panel("") }]);
+        assert_eq!((sheet.width, sheet.height), (30 * 102 - 2 + 2 * MARGIN, 2 * 2 + 3 * MARGIN));
+        assert_eq!(overview(&[]).width, 2 * MARGIN);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use crate::error::{Advice, Exit};
 
-pub use contact_sheet::{Panel, contact_sheet};
+pub use contact_sheet::{Panel, contact_sheet, overview};
 pub use html::{Cell, Figure, Page, Table};
 pub use plots::{IntervalPlot, LinePlot};
 pub use png::RgbImage;

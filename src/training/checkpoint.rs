@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use safetensors::SafeTensorError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::TrainingError;
 use super::config::Config;
@@ -299,7 +300,10 @@ fn manifest(state: &State, identity: &Identity, generator_steps: Vec<i64>, discr
 fn write_pair(path: &Path, tensors: &[(String, Tensor)], mut manifest: Manifest) -> Result<(), TrainingError> {
     let partial = path.with_extension("safetensors.partial");
     let written = Tensor::write_safetensors(tensors, &partial)
-        .map_err(|e| std::io::Error::other(e.to_string()))
+        .map_err(|e| match e {
+            TchError::SafeTensorError { err: SafeTensorError::IoError(e), .. } => e,
+            e => std::io::Error::other(e.to_string()),
+        })
         .and_then(|()| fs::File::open(&partial)?.sync_all())
         .and_then(|()| fs::read(&partial))
         .and_then(|bytes| {

@@ -18,6 +18,7 @@ pub mod stats;
 pub use config::{Config, TrainingConfig};
 pub use preset::Preset;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::data::DataError;
@@ -102,6 +103,9 @@ impl Advice for TrainingError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Data(DataError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+                Some("free space on that disk, then run the same command again with --resume".into())
+            }
             Self::Data(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Config { .. } => Some("start from a preset and change one field at a time with --set".into()),

@@ -7,9 +7,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::TrainingError;
 use crate::data::DataError;
+use crate::data::output::write_file;
 use crate::data::plate::PlateMeta;
 use crate::model::Generator;
-use crate::report::{Panel, contact_sheet};
+use crate::report::{Panel, overview};
 use crate::seed;
 
 /// Sequences on a grid.
@@ -32,8 +33,6 @@ pub fn write(path: &Path, generator: &Generator, data: &PlateMeta, run_seed: u64
             Panel { planes, colors: colors.clone(), outline: None, caption: String::new() }
         })
         .collect();
-    let scale = (96 / data.width).max(1);
-    contact_sheet(&panels, 4, scale).write_png(path).map_err(|error| {
-        DataError::Io { path: path.to_owned(), source: std::io::Error::other(error.to_string()) }.into()
-    })
+    let png = overview(&panels).to_png_bytes().map_err(std::io::Error::other).map_err(DataError::io(path))?;
+    Ok(write_file(path, &png)?)
 }

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use lapsegan::cli::record::digest;
 use lapsegan::data::plate::{Origin, Plate};
 
-use crate::support::plates::discs;
-use crate::support::programs::{expect_nothing_left, fail, succeed};
+use crate::support::drawings::Drawing;
+use crate::support::programs::{expect_nothing_left, fail, names, succeed};
+use crate::support::small_disk::SmallDisk;
 
 /// Trains nothing and returns a run folder with the untrained networks.
 fn untrained(dir: &Path) -> PathBuf {
-    let data = discs(dir, "discs.ome.zarr", 16, 3, 4);
+    let data = dir.join("discs.ome.zarr");
+    Drawing { splits: [4; 3], side: 16, ..Drawing::real() }.write(&data);
     let run = dir.join("run");
     let (data, output) = (data.to_str().unwrap(), run.to_str().unwrap());
     succeed("train", &["--data", data, "--output", output, "--kimg", "0", "--device", "cpu", "-q"]);
@@ -41,7 +43,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
 
     let plate = Plate::open(&a).unwrap();
     assert_eq!(plate.meta.origin, Origin::Synthetic);
-    assert_eq!(plate.meta.trained_on, ["group-0"]);
+    assert_eq!(plate.meta.trained_on, ["train-0", "train-1", "train-2", "train-3"]);
     assert_eq!(plate.meta.label_route.as_deref(), Some("fluorescence_threshold"));
     assert_eq!(plate.wells.len(), 5);
     let sequence = plate.read(4).unwrap();
@@ -94,4 +96,14 @@ fn checkpoints_that_do_not_fit_are_refused_and_nothing_is_left() {
     fs::write(&tensors, bytes).unwrap();
     succeed("generate", &generate(&tensors, &output, &[]));
     fail("generate", &generate(&tensors, &output, &[]), 73, &["already exists"]);
+}
+
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let run = untrained(dir.path());
+    let output = disk.path().join("out.ome.zarr");
+    fail("generate", &generate(&run, &output, &[]), 1, &["No space left", "free space"]);
+    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
 }

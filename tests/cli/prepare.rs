@@ -1,23 +1,21 @@
 //! `prepare`: one good call of each route, and bad input of every kind.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use lapsegan::cli::record::digest;
 use lapsegan::data::plate::{Plate, Split};
 use lapsegan::data::{png, tiff};
 use ndarray::Array2;
-use serde_json::Value;
 use tempfile::TempDir;
 use tiff_crate::encoder::{TiffEncoder, colortype};
 
-use super::{check_refused, names, run};
+use crate::support::programs::{check_refused, names, result, run_in};
+use crate::support::small_disk::SmallDisk;
 
 // The crate, which `lapsegan::data::tiff` hides here.
 use ::tiff as tiff_crate;
-
-const PREPARE: &str = env!("CARGO_BIN_EXE_prepare");
 
 /// A recording of two channels with labels, ten frames of 16 x 16 pixels, and a place for the output.
 struct Recording {
@@ -51,7 +49,7 @@ impl Recording {
             vec!["--channel", "phase=in/phase", "--channel", "gfp=in/gfp", "--labels", "cells=in/cells"];
         args.extend(["--output", "out/p.ome.zarr"]);
         args.extend(more);
-        run(PREPARE, self.dir.path(), &args)
+        prepare(self.dir.path(), &args)
     }
 
     /// Checks that the call is refused and that nothing is left, not even a hidden sibling.
@@ -61,41 +59,26 @@ impl Recording {
     }
 }
 
-fn json(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(at) = folders.pop() {
-        for entry in fs::read_dir(at).unwrap().map(|e| e.unwrap().path()) {
-            if entry.is_dir() {
-                folders.push(entry);
-            } else {
-                found.insert(entry.strip_prefix(folder).unwrap().to_owned(), fs::read(&entry).unwrap());
-            }
-        }
-    }
-    found
+fn prepare(folder: &Path, args: &[&str]) -> Output {
+    run_in(folder, "prepare", args)
 }
 
 #[test]
 fn a_folder_of_frames_becomes_a_plate() {
     let recording = Recording::new();
-    let result = json(&recording.prepare(&["--frame-interval", "180", "--pixel-size", "0.1"]));
+    let printed = result(&recording.prepare(&["--frame-interval", "180", "--pixel-size", "0.1"]));
     let plate = Plate::open(&recording.path("out/p.ome.zarr")).unwrap();
-    assert_eq!(result["sequences"], plate.wells.len());
-    assert_eq!(result["single_movie"], true);
+    assert_eq!(printed["sequences"], plate.wells.len());
+    assert_eq!(printed["single_movie"], true);
     assert_eq!(plate.meta.frame_interval_s, Some(180.0));
     assert!(!plate.indices(Split::Train).is_empty() && !plate.indices(Split::Test).is_empty());
     let sequence = plate.read(0).unwrap();
     assert_eq!(sequence.image[[1, 0, 0, 3]], 500 + 80 + 3);
     assert_eq!(sequence.labels["cells"].ids[[0, 9, 9]], 1);
-    for side_file in ["run.json", "quality.json"] {
+    for side_file in ["run.json", "quality.json", "preview.png"] {
         assert!(recording.path("out/p.ome.zarr").join(side_file).is_file());
     }
+    assert_eq!(printed["preview"], "out/p.ome.zarr/preview.png");
     assert_eq!(names(&recording.path("out")), ["p.ome.zarr"]);
 }
 
@@ -114,16 +97,12 @@ fn a_phantom_plate_is_the_same_bytes_for_the_same_seed() {
             "--threads",
             threads,
         ];
-        json(&run(PREPARE, dir.path(), &[&args[..], &["--output", output]].concat()));
-        let mut files = files(&dir.path().join(output));
-        assert!(files.remove(Path::new("run.json")).is_some());
-        // The plate's name is its file name.
-        files.remove(Path::new("zarr.json"));
-        files
+        result(&prepare(dir.path(), &[&args[..], &["--output", output]].concat()));
+        digest(&dir.path().join(output)).unwrap()
     };
     let (a, b, other) = (phantom("4", "1", "a/p"), phantom("4", "2", "b/p"), phantom("5", "1", "c/p"));
-    assert!(a == b);
-    assert!(a != other);
+    assert_eq!(a, b);
+    assert_ne!(a, other);
     let plate = Plate::open(&dir.path().join("a/p")).unwrap();
     assert_eq!(plate.meta.label_route.as_deref(), Some("phantom_truth"));
     assert!(!plate.meta.single_movie);
@@ -143,7 +122,7 @@ fn an_exported_phantom_comes_back_through_the_folder_route() {
         "--tiff",
         "raw",
     ];
-    json(&run(PREPARE, dir.path(), &args));
+    result(&prepare(dir.path(), &args));
     let mut import = vec!["--channel", "brightfield=raw/brightfield", "--channel", "gfp=raw/gfp"];
     import.extend([
         "--labels",
@@ -153,7 +132,7 @@ fn an_exported_phantom_comes_back_through_the_folder_route() {
         "--output",
         "q.ome.zarr",
     ]);
-    json(&run(PREPARE, dir.path(), &import));
+    result(&prepare(dir.path(), &import));
     let (p, q) = (
         Plate::open(&dir.path().join("p.ome.zarr")).unwrap(),
         Plate::open(&dir.path().join("q.ome.zarr")).unwrap(),
@@ -173,7 +152,7 @@ fn an_exported_phantom_comes_back_through_the_folder_route() {
 #[test]
 fn the_original_normalisation_stores_a_range_per_frame() {
     let recording = Recording::new();
-    json(&recording.prepare(&["--normalise", "original"]));
+    result(&recording.prepare(&["--normalise", "original"]));
     let plate = Plate::open(&recording.path("out/p.ome.zarr")).unwrap();
     let sequence = plate.read(0).unwrap();
     assert_eq!(sequence.meta.frame_ranges.as_ref().unwrap()[1], [[580.0, 835.0], [150.0, 2350.0]]);
@@ -184,15 +163,15 @@ fn the_original_normalisation_stores_a_range_per_frame() {
 #[test]
 fn a_dry_run_writes_nothing() {
     let recording = Recording::new();
-    let result = json(&recording.prepare(&["--dry-run", "--set", "stride=2"]));
-    assert_eq!(result["settings"]["stride"], 2);
-    assert_eq!(result["settings"]["size"], 16);
+    let printed = result(&recording.prepare(&["--dry-run", "--set", "stride=2"]));
+    assert_eq!(printed["settings"]["stride"], 2);
+    assert_eq!(printed["settings"]["size"], 16);
     assert!(names(&recording.path("out")).is_empty());
 }
 
 #[test]
 fn the_examples_of_the_help_page_work() {
-    let help = run(PREPARE, Path::new("."), &["--help"]);
+    let help = prepare(Path::new("."), &["--help"]);
     let help = String::from_utf8(help.stdout).unwrap().replace("\\\n", " ");
     let examples: Vec<&str> = help.lines().rev().map(str::trim).take_while(|l| *l != "Examples:").collect();
     assert_eq!(examples.len(), 2);
@@ -202,7 +181,7 @@ fn the_examples_of_the_help_page_work() {
         let output = words.last_mut().unwrap();
         *output = dir.path().join(&*output).display().to_string();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        json(&run(PREPARE, Path::new(env!("CARGO_MANIFEST_DIR")), &words));
+        result(&prepare(Path::new(env!("CARGO_MANIFEST_DIR")), &words));
     }
 }
 
@@ -294,7 +273,7 @@ fn an_existing_output_is_kept_unless_told() {
         (vec!["mine".into()], vec!["p.ome.zarr".into()])
     );
     fs::write(&cut, good).unwrap();
-    json(&recording.prepare(&["--overwrite"]));
+    result(&recording.prepare(&["--overwrite"]));
     assert!(!output.join("mine").exists() && output.join("zarr.json").exists());
     assert_eq!(names(&recording.path("out")), ["p.ome.zarr"]);
 }
@@ -314,34 +293,15 @@ fn settings_that_make_no_sense_are_usage_errors() {
     ] {
         check_refused(&recording.prepare(args), 2, &[part]);
     }
-    check_refused(&run(PREPARE, recording.dir.path(), &["--output", "x"]), 2, &["--channel is missing"]);
+    check_refused(&prepare(recording.dir.path(), &["--output", "x"]), 2, &["--channel is missing"]);
     assert!(names(&recording.path("out")).is_empty());
-}
-
-/// A small file system, unmounted when dropped.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(dir.path()).output();
-        mount.is_ok_and(|o| o.status.success()).then_some(Self(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).output();
-    }
 }
 
 #[test]
 fn a_full_disk_leaves_nothing() {
-    // Only where this machine lets us mount.
-    let Some(disk) = SmallDisk::mount() else { return };
-    let output = disk.0.path().join("p.ome.zarr");
+    let Some(disk) = SmallDisk::mount(256) else { return };
+    let output = disk.path().join("p.ome.zarr");
     let args = ["phantom", "--positions", "12", "--output", output.to_str().unwrap()];
-    check_refused(&run(PREPARE, Path::new("."), &args), 1, &["No space left", "free space"]);
-    assert!(names(disk.0.path()).is_empty(), "{:?}", names(disk.0.path()));
+    check_refused(&prepare(disk.path(), &args), 1, &["No space left", "free space"]);
+    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
 }

@@ -1,116 +1,30 @@
 //! `segment-benchmark` on drawn discs.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lapsegan::data::plate::{
-    Calibration, Channel, Labels, Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split,
-};
-use ndarray::{Array2, Array3, Array4};
+use ndarray::Array2;
 use serde_json::Value;
 
+use crate::support::drawings::Drawing;
 use crate::support::programs::{expect_nothing_left, fail, run, succeed};
-
-const SIZE: usize = 32;
 
 const PROGRAM: &str = "segment-benchmark";
 
-/// A drawn plate: which label it has, what it was trained on, and one `(split, group)` per sequence.
-struct Drawn {
-    seed: usize,
-    origin: Origin,
-    labels: Vec<String>,
-    trained_on: Vec<String>,
-    /// No disc at all.
-    empty: bool,
-    sequences: Vec<(Split, String)>,
+/// 8 training and 8 test sequences of 2 frames and one channel.
+fn real_drawing() -> Drawing {
+    Drawing { splits: [8, 0, 8], frames: 2, channels: vec!["phase"], ..Drawing::real() }
 }
 
-impl Drawn {
-    fn real() -> Self {
-        let group = |i: usize| format!("position {}", i % 4);
-        let train = (0..8).map(|i| (Split::Train, group(i)));
-        let test = (0..8).map(|i| (Split::Test, format!("held-out {}", group(i))));
-        let sequences = train.chain(test).collect();
-        let labels = vec!["cells".into()];
-        Self { seed: 1, origin: Origin::Phantom, labels, trained_on: Vec::new(), empty: false, sequences }
-    }
-
-    fn synthetic() -> Self {
-        let trained_on = (0..4).map(|i| format!("position {i}")).collect();
-        let sequences = (0..8).map(|_| (Split::Train, "synthetic".to_owned())).collect();
-        Self {
-            seed: 9,
-            origin: Origin::Synthetic,
-            labels: vec!["cells".into()],
-            trained_on,
-            empty: false,
-            sequences,
-        }
-    }
-
-    fn write(&self, path: &Path) {
-        let calibration = Calibration { lo: 0.0, hi: 4000.0, clipped_low: 0.0, clipped_high: 0.0 };
-        let meta = PlateMeta {
-            tool: "tests".into(),
-            version: "0".into(),
-            origin: self.origin,
-            seed: 0,
-            frames: 2,
-            height: SIZE,
-            width: SIZE,
-            channels: vec![Channel { name: "phase".into(), color: [255; 3], calibration }],
-            labels: self.labels.clone(),
-            label_route: Some("phantom_truth".into()),
-            pixel_size_um: None,
-            frame_interval_s: None,
-            single_movie: false,
-            normalise: "percentile".into(),
-            trained_on: self.trained_on.clone(),
-            notes: Vec::new(),
-        };
-        let writer = PlateWriter::create(path, &meta, self.sequences.len(), false).unwrap();
-        for (i, (split, split_group)) in self.sequences.iter().enumerate() {
-            let ids = if self.empty { Array3::zeros((2, SIZE, SIZE)) } else { discs(self.seed * 100 + i) };
-            let image = Array4::from_shape_fn((2, 1, SIZE, SIZE), |(t, _, y, x)| {
-                let grain = (7 * y + 13 * x + 5 * t + i) % 11 * 40;
-                (if ids[[t, y, x]] > 0 { 2200 } else { 900 } + grain) as u16
-            });
-            let labels = self
-                .labels
-                .iter()
-                .map(|name| (name.clone(), Labels { ids: ids.clone(), parents: BTreeMap::new() }));
-            let meta = SequenceMeta {
-                source: "drawn".into(),
-                first_frame: 2 * i,
-                split: *split,
-                split_group: split_group.clone(),
-                frame_ranges: None,
-            };
-            writer.write(i, &Sequence { meta, image, labels: labels.collect() }).unwrap();
-        }
-        writer.finish().unwrap();
-    }
-}
-
-/// Three discs that do not touch, in three of four quarters; which and where follows from a number.
-fn discs(number: usize) -> Array3<u32> {
-    let place = |k: usize, axis: usize| {
-        let quarter = (number + k) % 4;
-        let jitter = (number * 37 + k * 11 + axis * 5) % 6;
-        (6 + 15 * if axis == 0 { quarter / 2 } else { quarter % 2 } + jitter) as f64
-    };
-    Array3::from_shape_fn((2, SIZE, SIZE), |(t, y, x)| {
-        let inside = |k: usize| (y as f64 - place(k, 0)).hypot(x as f64 - place(k, 1) - t as f64) <= 4.0;
-        (0..3).find(|&k| inside(k)).map_or(0, |k| k as u32 + 1)
-    })
+/// 8 sequences like the real ones, said to be synthetic.
+fn synthetic_drawing() -> Drawing {
+    Drawing { splits: [8, 0, 0], frames: 2, channels: vec!["phase"], ..Drawing::synthetic() }
 }
 
 /// Writes both plates and returns their paths.
 fn plates(folder: &Path) -> [String; 2] {
     let paths = ["real.ome.zarr", "synthetic.ome.zarr"].map(|name| folder.join(name));
-    Drawn::real().write(&paths[0]);
-    Drawn::synthetic().write(&paths[1]);
+    real_drawing().write(&paths[0]);
+    synthetic_drawing().write(&paths[1]);
     paths.map(text)
 }
 
@@ -174,13 +88,12 @@ fn test_groups_that_the_generator_has_seen_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let [real, _] = plates(folder.path());
     let leaky = text(folder.path().join("leaky.ome.zarr"));
-    let trained_on = vec!["held-out position 2".into()];
-    Drawn { trained_on, ..Drawn::synthetic() }.write(Path::new(&leaky));
+    Drawing { trained_on: vec!["test-2"], ..synthetic_drawing() }.write(Path::new(&leaky));
     let output = text(folder.path().join("out"));
     let inputs = ["run", "--real", &real, "--synthetic", &leaky, "--output", &output];
-    fail(PROGRAM, &inputs, 65, &["held-out position 2 were seen by the generator", "--allow-leakage"]);
+    fail(PROGRAM, &inputs, 65, &["test-2 were seen by the generator", "--allow-leakage"]);
     let plan = succeed(PROGRAM, &[&inputs[..], &["--allow-leakage", "--dry-run"]].concat());
-    assert_eq!(plan["data"]["leaked_groups"][0], "held-out position 2");
+    assert_eq!(plan["data"]["leaked_groups"][0], "test-2");
     expect_nothing_left(Path::new(&output));
 }
 
@@ -189,9 +102,9 @@ fn unusable_inputs_are_named_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let [real, synthetic] = plates(folder.path());
     let bare = text(folder.path().join("bare.ome.zarr"));
-    Drawn { labels: Vec::new(), ..Drawn::synthetic() }.write(Path::new(&bare));
+    Drawing { labels: Vec::new(), ..synthetic_drawing() }.write(Path::new(&bare));
     let empty = text(folder.path().join("empty.ome.zarr"));
-    Drawn { empty: true, ..Drawn::synthetic() }.write(Path::new(&empty));
+    Drawing { discs: 0, ..synthetic_drawing() }.write(Path::new(&empty));
     let output = text(folder.path().join("out"));
     let refused = |synthetic: &str, more: &[&str], code: i32, words: &str| {
         let inputs = ["run", "--real", &real, "--synthetic", synthetic, "--output", &output];

@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::support::plates::discs;
-use crate::support::programs::{fail, program, run, succeed};
+use lapsegan::training::checkpoint;
+
+use crate::support::drawings::Drawing;
+use crate::support::programs::{fail, names, program, run, succeed};
+use crate::support::small_disk::SmallDisk;
 
 /// Settings of a network that trains in seconds.
 const SMALL: [&str; 10] = [
@@ -31,8 +34,15 @@ fn train<'a>(data: &'a Path, output: &'a Path, more: &[&'a str]) -> Vec<&'a str>
 
 fn plate() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let data = discs(dir.path(), "discs.ome.zarr", 16, 3, 8);
+    let data = discs(dir.path(), 8);
     (dir, data)
+}
+
+/// Writes a plate with `n` sequences of each split and returns its path.
+fn discs(dir: &Path, n: usize) -> PathBuf {
+    let data = dir.join(format!("discs-{n}.ome.zarr"));
+    Drawing { splits: [n; 3], side: 16, ..Drawing::real() }.write(&data);
+    data
 }
 
 /// Returns names and bytes of the newest checkpoint's two files.
@@ -131,7 +141,7 @@ fn checkpoints_of_another_run_and_damaged_ones_are_not_resumed() {
     succeed("train", &train(&data, &output, &["--kimg", "0.04"]));
     let other = train(&data, &output, &["--kimg", "0.08", "--resume", "--set", "training.r1_gamma=3"]);
     fail("train", &other, 65, &["training.r1_gamma", "3"]);
-    let data2 = discs(dir.path(), "more.ome.zarr", 16, 3, 9);
+    let data2 = discs(dir.path(), 9);
     fail("train", &train(&data2, &output, &["--kimg", "0.08", "--resume"]), 65, &["data:"]);
 
     // The newest checkpoint loses its end: the one before is used, with a warning.
@@ -176,4 +186,36 @@ fn a_dry_run_prints_the_resolved_configuration_and_writes_nothing() {
     assert_eq!(result["config"]["training"]["kimg"], 7.0);
     assert_eq!(result["train_sequences"], 8);
     assert!(!output.exists());
+}
+
+#[test]
+fn a_full_disk_ends_a_run_that_goes_on_when_there_is_space() {
+    let (dir, data) = plate();
+    let whole = dir.path().join("whole");
+    succeed("train", &train(&data, &whole, &["--kimg", "0.06"]));
+    let bytes = |folder: &str| -> u64 {
+        let folder = whole.join(folder);
+        names(&folder).iter().map(|name| fs::metadata(folder.join(name)).unwrap().len()).sum()
+    };
+    // Room for all but a part of the last checkpoint.
+    let last: usize = newest(&whole).iter().map(|(_, bytes)| bytes.len()).sum();
+    let room = bytes("checkpoints") + bytes("samples") - last as u64 / 2;
+    let Some(disk) = SmallDisk::mount(room / 1024) else { return };
+    let output = disk.path().join("run");
+    fail("train", &train(&data, &output, &["--kimg", "0.06"]), 1, &["No space left", "free space", "--resume"]);
+    assert!(!output.join("run.json").exists(), "a run that is not complete has no run.json");
+    let left = names(&output.join("checkpoints"));
+    assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
+    let (found, _) = checkpoint::newest(&output);
+    assert_eq!(found.expect("the first checkpoint").manifest.sequences_seen, 0);
+
+    // Elsewhere, and in place once there is space.
+    let elsewhere = dir.path().join("elsewhere");
+    let resume = format!("--resume={}", output.display());
+    succeed("train", &train(&data, &elsewhere, &["--kimg", "0.06", &resume]));
+    disk.resize(room / 1024 * 4);
+    succeed("train", &train(&data, &output, &["--kimg", "0.06", "--resume"]));
+    for run in [elsewhere, output] {
+        assert!(newest(&run) == newest(&whole), "{} differs", run.display());
+    }
 }

@@ -1,4 +1,4 @@
-//! Real and synthetic plates with drawn, moving discs: random, with chosen noise, speed, size and channels.
+//! Plates of drawn, moving discs, for all tests that need a plate but no particular biology.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,14 +15,22 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) struct Drawing {
     /// Real or synthetic.
     pub(crate) origin: Origin,
-    /// Sequences per split: train, val, test.
+    /// Sequences per split: train, val, test. Each split has four groups, such as `train-0`.
     pub(crate) splits: [usize; 3],
+    /// Frames per sequence.
+    pub(crate) frames: usize,
     /// Rows and columns.
     pub(crate) side: usize,
     /// Channel names.
     pub(crate) channels: Vec<&'static str>,
+    /// Label names; all have the same ids.
+    pub(crate) labels: Vec<&'static str>,
+    /// Split groups that the generator has seen.
+    pub(crate) trained_on: Vec<&'static str>,
     /// Standard deviation of the noise is about this many counts.
     pub(crate) noise: u16,
+    /// Discs per sequence, at most four: each has a quarter of the frame, so that they do not touch.
+    pub(crate) discs: usize,
     /// Discs move this many pixels per frame.
     pub(crate) speed: f64,
     /// Seed.
@@ -30,22 +38,27 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
-    /// A real plate of 24 training, 8 val and 8 test sequences of two channels.
+    /// A real plate of 12 training, 4 val and 4 test sequences of two channels.
     pub(crate) fn real() -> Self {
         Self {
             origin: Origin::Recording,
-            splits: [24, 8, 8],
+            splits: [12, 4, 4],
+            frames: 3,
             side: 32,
             channels: vec!["phase", "gfp"],
+            labels: vec!["cells"],
+            trained_on: Vec::new(),
             noise: 20,
+            discs: 3,
             speed: 1.0,
             seed: 1,
         }
     }
 
-    /// 16 sequences like the real ones, said to be synthetic.
+    /// 10 sequences like the real ones, said to be synthetic.
     pub(crate) fn synthetic() -> Self {
-        Self { origin: Origin::Synthetic, splits: [16, 0, 0], seed: 2, ..Self::real() }
+        let trained_on = vec!["train-0", "train-1", "train-2", "train-3"];
+        Self { origin: Origin::Synthetic, splits: [10, 0, 0], trained_on, seed: 2, ..Self::real() }
     }
 
     /// Writes the plate.
@@ -70,17 +83,17 @@ impl Drawing {
             version: "0".into(),
             origin: self.origin,
             seed: self.seed,
-            frames: 3,
+            frames: self.frames,
             height: self.side,
             width: self.side,
             channels: self.channels.iter().enumerate().map(channel).collect(),
-            labels: vec!["cells".into()],
-            label_route: None,
+            labels: owned(&self.labels),
+            label_route: Some("phantom_truth".into()),
             pixel_size_um: None,
             frame_interval_s: None,
             single_movie: false,
             normalise: "percentile".into(),
-            trained_on: if self.origin == Origin::Synthetic { vec!["train-0".into()] } else { Vec::new() },
+            trained_on: owned(&self.trained_on),
             notes: Vec::new(),
         }
     }
@@ -88,18 +101,16 @@ impl Drawing {
     fn sequence(&self, index: usize, split: Split) -> Sequence {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed * 100_000 + index as u64);
         let size = self.side as f64;
-        let discs: Vec<[f64; 4]> = (0..3)
-            .map(|_| {
-                let angle = rng.random_range(0.0..std::f64::consts::TAU);
-                [
-                    rng.random_range(0.2..0.8) * size,
-                    rng.random_range(0.2..0.8) * size,
-                    angle,
-                    rng.random_range(0.08..0.15) * size,
-                ]
+        let first = rng.random_range(0..4);
+        let discs: Vec<[f64; 4]> = (0..self.discs)
+            .map(|k| {
+                let quarter = (first + k) % 4;
+                let mut place = |half: usize| (0.25 + 0.5 * half as f64 + rng.random_range(-0.06..0.06)) * size;
+                let (y, x) = (place(quarter / 2), place(quarter % 2));
+                [y, x, rng.random_range(0.0..std::f64::consts::TAU), rng.random_range(0.1..0.14) * size]
             })
             .collect();
-        let ids = Array3::from_shape_fn((3, self.side, self.side), |(t, y, x)| {
+        let ids = Array3::from_shape_fn((self.frames, self.side, self.side), |(t, y, x)| {
             let inside = |disc: &[f64; 4]| {
                 let (cy, cx) = (
                     disc[0] + self.speed * t as f64 * disc[2].sin(),
@@ -109,7 +120,8 @@ impl Drawing {
             };
             discs.iter().position(inside).map_or(0, |i| i as u32 + 1)
         });
-        let image = Array4::from_shape_fn((3, self.channels.len(), self.side, self.side), |(t, c, y, x)| {
+        let shape = (self.frames, self.channels.len(), self.side, self.side);
+        let image = Array4::from_shape_fn(shape, |(t, c, y, x)| {
             let noise = (0..4).map(|_| rng.random_range(0..=self.noise)).sum::<u16>();
             let signal = match (ids[[t, y, x]], c) {
                 (0, 0) => 500,
@@ -119,6 +131,8 @@ impl Drawing {
             };
             signal + noise
         });
+        let labels = owned(&self.labels).into_iter();
+        let labels = labels.map(|name| (name, Labels { ids: ids.clone(), parents: BTreeMap::new() }));
         let split_name = format!("{split:?}").to_lowercase();
         Sequence {
             meta: SequenceMeta {
@@ -129,7 +143,11 @@ impl Drawing {
                 frame_ranges: None,
             },
             image,
-            labels: BTreeMap::from([("cells".to_owned(), Labels { ids, parents: BTreeMap::new() })]),
+            labels: labels.collect(),
         }
     }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }

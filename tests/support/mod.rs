@@ -1,6 +1,6 @@
 //! What several test modules need.
 
 pub(crate) mod drawings;
-pub(crate) mod plates;
 pub(crate) mod programs;
 pub(crate) mod safetensors;
+pub(crate) mod small_disk;

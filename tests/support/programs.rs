@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 /// Returns a command of one of the five programs.
 pub(crate) fn program(name: &str) -> Command {
     Command::new(match name {
@@ -20,37 +22,58 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Output {
     program(name).args(arguments).output().unwrap()
 }
 
-/// Runs a program that must succeed and returns the JSON of its stdout.
-pub(crate) fn succeed(name: &str, arguments: &[&str]) -> serde_json::Value {
-    let output = run(name, arguments);
-    assert!(
-        output.status.success(),
-        "{name} {arguments:?}: {:?}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|e| panic!("{name}: stdout is no JSON: {e}\n{}", String::from_utf8_lossy(&output.stdout)))
+/// Runs a program in a folder and returns what it printed.
+pub(crate) fn run_in(folder: &Path, name: &str, arguments: &[&str]) -> Output {
+    program(name).current_dir(folder).args(arguments).output().unwrap()
 }
 
-/// Runs a program that must fail with an exit code, a hint, and these words on stderr; stdout stays empty.
-pub(crate) fn fail(name: &str, arguments: &[&str], code: i32, words: &[&str]) {
-    let output = run(name, arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{name} {arguments:?}\n{stderr}");
-    assert!(output.stdout.is_empty(), "{name}: a failure prints no result");
-    assert!(stderr.contains("hint:"), "{name} {arguments:?}: no hint\n{stderr}");
+/// Returns what a program printed on stderr.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Returns the JSON of a program that must have succeeded.
+pub(crate) fn result(output: &Output) -> Value {
+    assert!(output.status.success(), "{:?}\n{}", output.status, stderr(output));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("stdout is no JSON: {e}\n{stdout}"))
+}
+
+/// Checks that a program failed with an exit code, a hint, and these words on stderr; stdout stays empty.
+pub(crate) fn check_refused(output: &Output, code: i32, words: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(output.stdout.is_empty(), "a failure prints no result: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(text.contains("error: ") || text.contains("stopped: "), "{text}");
+    assert!(text.contains("\nhint: "), "no hint\n{text}");
+    assert!(!text.contains("panicked"), "{text}");
     for word in words {
-        assert!(stderr.contains(word), "{name} {arguments:?}: `{word}` not in\n{stderr}");
+        assert!(text.contains(word), "`{word}` not in\n{text}");
     }
+}
+
+/// Runs a program that must succeed and returns its result.
+pub(crate) fn succeed(name: &str, arguments: &[&str]) -> Value {
+    result(&run(name, arguments))
+}
+
+/// Runs a program that must fail, see [`check_refused`].
+pub(crate) fn fail(name: &str, arguments: &[&str], code: i32, words: &[&str]) {
+    check_refused(&run(name, arguments), code, words);
+}
+
+/// Returns the names in a folder, hidden ones too.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 /// Checks that neither the final name nor a partial sibling is there.
 pub(crate) fn expect_nothing_left(target: &Path) {
-    assert!(!target.exists(), "{} was left behind", target.display());
     let name = target.file_name().unwrap().to_string_lossy().into_owned();
-    for entry in std::fs::read_dir(target.parent().unwrap()).unwrap() {
-        let found = entry.unwrap().file_name().to_string_lossy().into_owned();
-        assert!(!found.starts_with(&format!(".{name}.")), "partial output {found} was left behind");
+    for found in names(target.parent().unwrap()) {
+        assert!(found != name && !found.starts_with(&format!(".{name}.")), "{found} was left behind");
     }
 }
