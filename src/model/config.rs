@@ -28,8 +28,8 @@ pub struct GeneratorConfig {
     pub wiring: Wiring,
     /// Factor on every up-sampled skip image. Published: 1, so that each doubling divides by 4; 4 keeps the level.
     pub skip_gain: f64,
-    /// Factor on every noise strength. Published: 1; a larger one lets a short run learn camera noise, without which
-    /// the discriminator wins on grain alone.
+    /// Factor on every noise strength. Published: 1; a smaller one slows them down, lest a short run fakes fine structure
+    /// with noise.
     pub noise_gain: f64,
     /// Start from random constant inputs. Published: ones, so that at first only the borders tell positions apart.
     pub random_constant: bool,
