@@ -51,6 +51,7 @@ struct Args {
 
     /// Go on from the newest checkpoint of --output, or of DIR
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, help_heading = "Training")]
+    #[allow(clippy::option_option, reason = "clap: no --resume, --resume alone, --resume=DIR")]
     resume: Option<Option<PathBuf>>,
 
     /// Start from the weights of a checkpoint; what does not fit stays fresh

@@ -45,9 +45,10 @@ impl Progress {
 
     /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| tracing::info!("{text}")),
-            None => tracing::info!("{text}"),
+        if let Some(bar) = &self.bar {
+            bar.suspend(|| tracing::info!("{text}"));
+        } else {
+            tracing::info!("{text}");
         }
     }
 

@@ -112,5 +112,5 @@ pub fn digest(path: &Path) -> Result<(String, usize), DataError> {
             hash.update(&buffer[..n]);
         }
     }
-    Ok((hash.finalize().iter().map(|b| format!("{b:02x}")).collect(), files.len()))
+    Ok((format!("{:x}", hash.finalize()), files.len()))
 }

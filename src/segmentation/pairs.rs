@@ -12,6 +12,7 @@ use crate::data::{DataError, image_file};
 
 /// Truth and prediction, opened.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a whole run")]
 pub enum Pairs {
     /// Two plates, matched by well.
     Plates {

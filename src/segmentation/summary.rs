@@ -14,8 +14,10 @@ use super::settings::Settings;
 /// Gains up to this are not worth a generator: an interval that ends below says "does not help".
 const NEGLIGIBLE_GAIN: f64 = 0.01;
 
+type Endpoint = (&'static str, fn(&Scores) -> Option<f64>);
+
 /// Endpoints with intervals: key, and how it is read from scores. The first is the primary one, named before any run.
-const ENDPOINTS: [(&str, fn(&Scores) -> Option<f64>); 5] = [
+const ENDPOINTS: [Endpoint; 5] = [
     ("mean_ap", |s| s.mean_ap),
     ("ap50", |s| s.ap[0]),
     ("f1_50", |s| s.f1[0]),

@@ -142,7 +142,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainingError> {
         return Err(damaged(format!("checkpoint format {}, this version reads {FORMAT}", manifest.format)));
     }
     let bytes = fs::read(&path).map_err(DataError::io(&path))?;
-    if hex(&Sha256::digest(&bytes)) != manifest.tensors_sha256 {
+    if format!("{:x}", Sha256::digest(&bytes)) != manifest.tensors_sha256 {
         return Err(damaged("tensors do not match the digest in the side file: incomplete or damaged".into()));
     }
     drop(bytes);
@@ -307,7 +307,7 @@ fn write_pair(path: &Path, tensors: &[(String, Tensor)], mut manifest: Manifest)
         .and_then(|()| fs::File::open(&partial)?.sync_all())
         .and_then(|()| fs::read(&partial))
         .and_then(|bytes| {
-            manifest.tensors_sha256 = hex(&Sha256::digest(&bytes));
+            manifest.tensors_sha256 = format!("{:x}", Sha256::digest(&bytes));
             fs::rename(&partial, path)
         });
     if let Err(source) = written {
@@ -324,8 +324,4 @@ fn write_pair(path: &Path, tensors: &[(String, Tensor)], mut manifest: Manifest)
 /// Returns a contiguous copy on the CPU.
 fn host(tensor: &Tensor, kind: Kind) -> Tensor {
     tensor.detach().to_device(Device::Cpu).to_kind(kind).contiguous()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -18,6 +18,7 @@ pub struct Config {
 /// The recipe. Weights are not multiplied by the interval of a lazy term (as in the published code).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own in a settings file")]
 pub struct TrainingConfig {
     /// Length of the run in thousands of real sequences shown to the discriminator.
     pub kimg: f64,

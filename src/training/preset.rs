@@ -70,7 +70,7 @@ fn small_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
         noise_gain: 1.0,
         random_constant: true,
     };
-    let encoder: &[i64] = if levels < 6 { &[64, 128, 192, 256, 256] } else { &[32, 64, 128, 192, 256] };
+    let encoder: &[i64] = if levels < 6 { &[64, 128, 192, 256, 320] } else { &[32, 64, 128, 192, 256] };
     (generator, DiscriminatorConfig::mirrored(shallower(encoder, levels), 4.0))
 }
 

@@ -28,7 +28,9 @@ fn kernel(sigma: f64) -> Vec<f64> {
     let radius = (4.0 * sigma + 0.5) as usize;
     let mut half: Vec<f64> = (0..=radius).map(|r| (-0.5 * (r as f64 / sigma).powi(2)).exp()).collect();
     let sum = half[0] + 2.0 * half[1..].iter().sum::<f64>();
-    half.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut half {
+        *weight /= sum;
+    }
     half
 }
 
