@@ -70,7 +70,7 @@ benchmark() { # PLATE FOLDER
 
 train_run "$out/untrained" 0
 generate "$out/untrained" "$out/untrained.ome.zarr"
-train_run "$out/run" "${KIMG:-24}"
+train_run "$out/run" "${KIMG:-20}"
 generate "$out/run" "$out/synthetic.ome.zarr"
 evaluate "$out/synthetic.ome.zarr" "$out/evaluation"
 benchmark "$out/synthetic.ome.zarr" "$out/benchmark"

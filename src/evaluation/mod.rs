@@ -145,7 +145,8 @@ impl Advice for EvaluationError {
             Self::SharedGroup { .. } => {
                 Some("the floor would be too low; run prepare again, it keeps groups in one part".into())
             }
-            Self::TooSmall { .. } | Self::Setting { .. } => None,
+            Self::TooSmall { .. } => Some("prepare the recording with larger tiles".into()),
+            Self::Setting { .. } => Some("--dry-run prints all settings with their values".into()),
         }
     }
 }

@@ -53,7 +53,7 @@ fn tiny_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
         // The published 1 fades every coarser image by 4 per doubling; minutes are too short to grow out of that.
         skip_gain: 4.0,
         // Fine structure must be learnt before grain: noise is the easier way to look sharp.
-        noise_gain: 0.1,
+        noise_gain: 0.02,
         random_constant: true,
     };
     let encoder: &[i64] = if levels < 5 { &[16, 32, 64, 96] } else { &[16, 24, 32, 64, 96] };
@@ -95,9 +95,9 @@ fn tiny_recipe() -> TrainingConfig {
     TrainingConfig {
         kimg: 20.0,
         batch: 8,
-        generator_lr: 2e-3,
+        generator_lr: 4e-3,
         mapping_lr_factor: 0.01,
-        discriminator_lr: 2e-3,
+        discriminator_lr: 4e-3,
         adam_beta1: 0.0,
         adam_beta2: 0.99,
         adam_eps: 1e-8,
@@ -123,7 +123,15 @@ fn tiny_recipe() -> TrainingConfig {
 }
 
 fn small_recipe() -> TrainingConfig {
-    TrainingConfig { kimg: 1000.0, batch: 16, ema_half_life_kimg: 10.0, tick_kimg: 4.0, ..tiny_recipe() }
+    TrainingConfig {
+        kimg: 1000.0,
+        batch: 16,
+        generator_lr: 2e-3,
+        discriminator_lr: 2e-3,
+        ema_half_life_kimg: 10.0,
+        tick_kimg: 4.0,
+        ..tiny_recipe()
+    }
 }
 
 /// Section 13 of the published configuration; 100 epochs of about 3,200 windows per focal plane.
