@@ -20,7 +20,24 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("generation", &["error", "seed", "data", "model"]),
     ("evaluation", &["error", "seed", "data", "report"]),
     ("segmentation", &["error", "seed", "data", "optim", "report"]),
-    ("cli", &["error", "seed", "data", "model", "losses", "optim", "report", "training", "generation", "evaluation", "segmentation", "cli", "phantom"]),
+    (
+        "cli",
+        &[
+            "error",
+            "seed",
+            "data",
+            "model",
+            "losses",
+            "optim",
+            "report",
+            "training",
+            "generation",
+            "evaluation",
+            "segmentation",
+            "cli",
+            "phantom",
+        ],
+    ),
 ];
 
 fn root() -> PathBuf {
@@ -105,7 +122,10 @@ fn every_module_says_what_it_is_for_and_stays_short() {
         for (name, text) in rust_files(folder) {
             assert!(text.starts_with("//!"), "{name}: begin with a module doc (//!)");
             let lines = text.lines().count();
-            assert!(lines <= MOST_LINES, "{name}: {lines} lines, more than {MOST_LINES}: does it hold one idea?");
+            assert!(
+                lines <= MOST_LINES,
+                "{name}: {lines} lines, more than {MOST_LINES}: does it hold one idea?"
+            );
         }
     }
 }
@@ -113,7 +133,14 @@ fn every_module_says_what_it_is_for_and_stays_short() {
 #[test]
 fn nothing_unfinished_is_left() {
     // Written in parts, so that this file does not find itself.
-    let words = [["TO", "DO"], ["FIX", "ME"], ["to", "do!("], ["unimple", "mented!("], ["db", "g!("], ["#[ign", "ore"]];
+    let words = [
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["to", "do!("],
+        ["unimple", "mented!("],
+        ["db", "g!("],
+        ["#[ign", "ore"],
+    ];
     for folder in ["src", "tests"] {
         for (name, text) in rust_files(folder) {
             for word in words.map(|parts| parts.concat()) {

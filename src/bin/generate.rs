@@ -140,7 +140,8 @@ fn execute(args: Args) -> Outcome {
         &checkpoint.path.display().to_string(),
         device,
     )?;
-    let labelling = label_channel.and_then(|channel| labelling(&settings, common.seed, data, &sampler, channel));
+    let labelling =
+        label_channel.and_then(|channel| labelling(&settings, common.seed, data, &sampler, channel));
     let meta = plate_meta(&settings, common.seed, &checkpoint, labelling.as_ref());
     let writer = PlateWriter::create(&args.output, &meta, settings.count as usize, common.overwrite)?;
     let bar = Progress::new("generating sequences", settings.count, common.quiet);
@@ -149,9 +150,15 @@ fn execute(args: Args) -> Outcome {
     let mut start = 0;
     while start < settings.count {
         let end = (start + settings.batch).min(settings.count);
-        for (index, values) in (start..end).zip(sampler.sample(common.seed, start..end, settings.truncation_psi)) {
+        for (index, values) in
+            (start..end).zip(sampler.sample(common.seed, start..end, settings.truncation_psi))
+        {
             let sequence = sequence(&checkpoint, data, labelling.as_ref(), index, &values);
-            objects += sequence.labels.values().map(|l| l.ids.iter().max().copied().unwrap_or(0) as usize).sum::<usize>();
+            objects += sequence
+                .labels
+                .values()
+                .map(|l| l.ids.iter().max().copied().unwrap_or(0) as usize)
+                .sum::<usize>();
             writer.write(index as usize, &sequence)?;
             if panels.len() < SHEET_SEQUENCES {
                 panels.push(preview::panel(format!("sequence {index}"), &meta, &sequence));
@@ -239,7 +246,13 @@ fn label_channel(settings: &Settings, data: &PlateMeta) -> Result<Option<usize>,
 }
 
 /// Estimates one threshold for all sequences of the seed; `None`, with a warning, where there is nothing to part.
-fn labelling(settings: &Settings, seed: u64, data: &PlateMeta, sampler: &Sampler, channel: usize) -> Option<Labelling> {
+fn labelling(
+    settings: &Settings,
+    seed: u64,
+    data: &PlateMeta,
+    sampler: &Sampler,
+    channel: usize,
+) -> Option<Labelling> {
     let sequences: Vec<Array4<f32>> = (0..THRESHOLD_SEQUENCES)
         .step_by(settings.batch as usize)
         .flat_map(|start| {
@@ -247,7 +260,8 @@ fn labelling(settings: &Settings, seed: u64, data: &PlateMeta, sampler: &Sampler
             sampler.sample(seed, start..end, settings.truncation_psi)
         })
         .collect();
-    let planes = sequences.iter().flat_map(|s| s.outer_iter().map(|frame| frame.index_axis_move(Axis(0), channel)));
+    let planes =
+        sequences.iter().flat_map(|s| s.outer_iter().map(|frame| frame.index_axis_move(Axis(0), channel)));
     let route = RouteSettings::estimate(planes)?;
     if !route.finds_two_classes() {
         tracing::warn!(
@@ -260,7 +274,12 @@ fn labelling(settings: &Settings, seed: u64, data: &PlateMeta, sampler: &Sampler
     Some(Labelling { name, channel, settings: route })
 }
 
-fn plate_meta(settings: &Settings, seed: u64, checkpoint: &Checkpoint, labelling: Option<&Labelling>) -> PlateMeta {
+fn plate_meta(
+    settings: &Settings,
+    seed: u64,
+    checkpoint: &Checkpoint,
+    labelling: Option<&Labelling>,
+) -> PlateMeta {
     let manifest = &checkpoint.manifest;
     let kimg = manifest.sequences_seen as f64 / 1000.0;
     PlateMeta {

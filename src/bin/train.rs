@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::{self, Record};
 use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
-use lapsegan::training::loader::Dataset;
+use lapsegan::data::DataError;
 use lapsegan::data::output::{refuse_existing, write_file};
 use lapsegan::data::plate::{Plate, Split};
-use lapsegan::data::DataError;
 use lapsegan::error::Exit;
 use lapsegan::model::weights;
 use lapsegan::training::checkpoint::{self, Identity};
+use lapsegan::training::loader::Dataset;
 use lapsegan::training::run::{Event, Run, train};
 use lapsegan::training::state::State;
 use lapsegan::training::{Config, Preset, TrainingError, schedule};
@@ -106,8 +106,9 @@ fn execute(args: Args) -> Outcome {
     config.validate()?;
     schedule::expect_built(&config.training)?;
     let minutes = |value: f64, flag: &str| {
-        Duration::try_from_secs_f64(value * 60.0)
-            .map_err(|_| Failure::usage(format!("{flag} {value}: expected a number of minutes"), "such as 5 or 0.5"))
+        Duration::try_from_secs_f64(value * 60.0).map_err(|_| {
+            Failure::usage(format!("{flag} {value}: expected a number of minutes"), "such as 5 or 0.5")
+        })
     };
     let checkpoint_interval = minutes(args.checkpoint_interval, "--checkpoint-interval")?;
     let time_budget = args.time_budget.map(|m| minutes(m, "--time-budget")).transpose()?;
@@ -118,7 +119,9 @@ fn execute(args: Args) -> Outcome {
         refuse_existing(export, common.overwrite || args.resume.is_some())?;
     }
     if common.dry_run {
-        return Ok(json!({ "dry_run": true, "config": config, "train_sequences": plate.indices(Split::Train).len() }));
+        return Ok(
+            json!({ "dry_run": true, "config": config, "train_sequences": plate.indices(Split::Train).len() }),
+        );
     }
 
     let threads = common.thread_count();
@@ -157,7 +160,10 @@ fn resolve(args: &Args, plate: &Plate) -> Result<Config, Failure> {
         return Err(DataError::Metadata {
             path: args.data.clone(),
             field: "lapsegan.height, lapsegan.width".into(),
-            found: format!("{} x {}, expected a square of 8 px or a larger power of two", meta.height, meta.width),
+            found: format!(
+                "{} x {}, expected a square of 8 px or a larger power of two",
+                meta.height, meta.width
+            ),
         }
         .into());
     }
@@ -171,7 +177,13 @@ fn resolve(args: &Args, plate: &Plate) -> Result<Config, Failure> {
         return Err(Failure {
             message: format!(
                 "configuration is for {} channels, {} frames, {} px; {} has {}, {}, {} px",
-                model.domains, model.frames, model.resolution, args.data.display(), data.0, data.1, data.2
+                model.domains,
+                model.frames,
+                model.resolution,
+                args.data.display(),
+                data.0,
+                data.1,
+                data.2
             ),
             hint: Some("use the config of a run on this data, or leave out --config".into()),
             exit: Exit::BadInput,
@@ -202,12 +214,20 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
                 return Err(TrainingError::OtherRun { path: found.path.clone(), fields }.into());
             }
             if found.manifest.threads != identity.threads {
-                tracing::warn!("{} threads before, {} now: results differ in rounding", found.manifest.threads, identity.threads);
+                tracing::warn!(
+                    "{} threads before, {} now: results differ in rounding",
+                    found.manifest.threads,
+                    identity.threads
+                );
             }
             found.restore(state)?;
             tracing::info!("resuming at {:.3} kimg from {}", state.kimg(), found.path.display());
         } else if from.is_some() {
-            return Err(DataError::Missing { path: folder.join("checkpoints"), expected: "a complete checkpoint".into() }.into());
+            return Err(DataError::Missing {
+                path: folder.join("checkpoints"),
+                expected: "a complete checkpoint".into(),
+            }
+            .into());
         } else {
             tracing::info!("no checkpoint in {}: starting from the beginning", output.display());
         }
@@ -223,7 +243,8 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
     if record.exists() {
         fs::remove_file(&record).map_err(|source| DataError::Io { path: record.clone(), source })?;
     }
-    let text = toml::to_string_pretty(&identity.config).map_err(|e| Failure::usage(e.to_string(), "report this"))?;
+    let text =
+        toml::to_string_pretty(&identity.config).map_err(|e| Failure::usage(e.to_string(), "report this"))?;
     Ok(write_file(&output.join("config.toml"), text.as_bytes())?)
 }
 
@@ -247,7 +268,11 @@ fn watch(run: &Run, state: &mut State, quiet: bool) -> Result<PathBuf, Failure> 
         let raised = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal, Arc::clone(&raised)).map(|_| raised)
     };
-    let failed = |e: std::io::Error| Failure { message: format!("cannot catch signals: {e}"), hint: None, exit: Exit::Failed };
+    let failed = |e: std::io::Error| Failure {
+        message: format!("cannot catch signals: {e}"),
+        hint: None,
+        exit: Exit::Failed,
+    };
     let interrupt = flag(signal_hook::consts::SIGINT).map_err(failed)?;
     let terminate = flag(signal_hook::consts::SIGTERM).map_err(failed)?;
     let stop = || {
@@ -270,7 +295,8 @@ fn watch(run: &Run, state: &mut State, quiet: bool) -> Result<PathBuf, Failure> 
             bar.set((kimg * 1000.0) as u64);
         }
         Event::Tick { kimg, seconds_per_kimg, means } => {
-            let value = |name: &str| means.iter().find(|(n, _)| *n == name).map_or(Value::Null, |(_, v)| json!(v));
+            let value =
+                |name: &str| means.iter().find(|(n, _)| *n == name).map_or(Value::Null, |(_, v)| json!(v));
             bar.line(&format!(
                 "kimg {kimg:8.2}  {seconds_per_kimg:7.2} s/kimg  left {}  D {:.3}  G {:.3}  r {:.2}  peak {} MiB",
                 clock((goal - kimg).max(0.0) * seconds_per_kimg),

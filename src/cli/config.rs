@@ -83,9 +83,10 @@ where
             .ok()
             .and_then(|mut t| t.remove("v"))
             .unwrap_or_else(|| Value::String(value.to_owned()));
-        let overlay = key.trim().rsplit('.').fold(value, |inner, part| {
-            Value::Table(Table::from_iter([(part.to_owned(), inner)]))
-        });
+        let overlay = key
+            .trim()
+            .rsplit('.')
+            .fold(value, |inner, part| Value::Table(Table::from_iter([(part.to_owned(), inner)])));
         if let Value::Table(overlay) = overlay {
             merge(&mut table, overlay);
         }

@@ -23,8 +23,9 @@ impl Progress {
     /// Starts a bar of `total` steps.
     pub fn new(title: &str, total: u64, quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{msg:<28} {bar:30} {pos}/{len} {elapsed_precise} left {eta}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{msg:<28} {bar:30} {pos}/{len} {elapsed_precise} left {eta}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(total).with_style(style).with_message(title.to_owned())
         });
         Self { title: title.to_owned(), total, bar, quiet, last_line: Mutex::new(Instant::now()) }

@@ -61,7 +61,13 @@ impl Record {
     }
 
     /// Writes `run.json` into `folder`, whole or not at all.
-    pub fn write(&self, folder: &Path, config: &impl Serialize, device: &str, result: &Value) -> Result<(), DataError> {
+    pub fn write(
+        &self,
+        folder: &Path,
+        config: &impl Serialize,
+        device: &str,
+        result: &Value,
+    ) -> Result<(), DataError> {
         let text = format!("{:#}\n", self.to_json(config, device, result));
         crate::data::output::write_file(&folder.join("run.json"), text.as_bytes())
     }

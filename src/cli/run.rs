@@ -80,7 +80,8 @@ fn start_logging(common: &Common) {
         (false, 1) => "lapsegan=debug,info",
         (false, _) => "trace",
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);
     let started = match common.log_format {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder.with_target(false).without_time().with_ansi(false).try_init(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::output::PendingFolder;
-use super::plate::{Origin, FORMAT, Labels, PlateMeta, Sequence};
+use super::plate::{FORMAT, Labels, Origin, PlateMeta, Sequence};
 use super::{DataError, ome_zarr};
 
 /// Writes a plate to a temporary sibling, which gets the final name only when all of it is there.

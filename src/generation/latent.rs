@@ -21,7 +21,13 @@ pub struct Draws {
 }
 
 /// Returns the draws of sequences `indices` under a seed. Drawn on the CPU: the same numbers on every device.
-pub fn draw(generator: &Generator, domains: usize, seed: u64, indices: std::ops::Range<u64>, device: Device) -> Draws {
+pub fn draw(
+    generator: &Generator,
+    domains: usize,
+    seed: u64,
+    indices: std::ops::Range<u64>,
+    device: Device,
+) -> Draws {
     let options = (Kind::Float, Device::Cpu);
     let layers = generator.noise_layers();
     let mut latents = Vec::new();
@@ -38,13 +44,17 @@ pub fn draw(generator: &Generator, domains: usize, seed: u64, indices: std::ops:
         }
     }
     let gather = |samples: &Vec<Tensor>| Tensor::stack(samples, 0).to_device(device);
-    Draws { z: gather(&latents), noise: noise.iter().map(|layers| layers.iter().map(gather).collect()).collect() }
+    Draws {
+        z: gather(&latents),
+        noise: noise.iter().map(|layers| layers.iter().map(gather).collect()).collect(),
+    }
 }
 
 /// Returns the mean of 10,000 mapped latents of a fixed seed. `[1, Z]`
 pub fn w_avg(generator: &Generator, device: Device) -> Tensor {
     tch::manual_seed(W_AVG_SEED);
-    let z = Tensor::randn([W_AVG_SAMPLES, generator.latent_size()], (Kind::Float, Device::Cpu)).to_device(device);
+    let z =
+        Tensor::randn([W_AVG_SAMPLES, generator.latent_size()], (Kind::Float, Device::Cpu)).to_device(device);
     tch::no_grad(|| generator.map(&z).mean_dim(Some([0_i64].as_slice()), true, Kind::Float))
 }
 

@@ -24,7 +24,12 @@ impl Sampler {
     ///
     /// # Errors
     /// [`ModelError::Weights`] naming the first tensor that is missing or of another shape.
-    pub fn new(config: &ModelConfig, tensors: &Tensors, file: &str, device: Device) -> Result<Self, ModelError> {
+    pub fn new(
+        config: &ModelConfig,
+        tensors: &Tensors,
+        file: &str,
+        device: Device,
+    ) -> Result<Self, ModelError> {
         config.validate()?;
         let mut vs = VarStore::new(device);
         let generator = Generator::new(&vs.root(), config);
@@ -49,7 +54,8 @@ impl Sampler {
         let shape = (size[1] as usize, size[2] as usize, size[3] as usize, size[4] as usize);
         (0..size[0])
             .map(|i| {
-                let flat = Vec::<f32>::try_from(images.get(i).flatten(0, -1).to_kind(Kind::Float)).expect("floats on the CPU");
+                let flat = Vec::<f32>::try_from(images.get(i).flatten(0, -1).to_kind(Kind::Float))
+                    .expect("floats on the CPU");
                 let sequence = Array4::from_shape_vec(shape, flat).expect("as many values as the shape says");
                 axes::frames_first(sequence.view()) // [C, T, H, W] -> [T, C, H, W]
             })
@@ -62,7 +68,8 @@ pub fn counts(sequence: &Array4<f32>, data: &PlateMeta) -> Array4<u16> {
     let mut out = Array4::zeros(sequence.dim());
     for (c, channel) in data.channels.iter().enumerate() {
         let values = sequence.index_axis(Axis(1), c);
-        out.index_axis_mut(Axis(1), c).zip_mut_with(&values, |count, &value| *count = channel.calibration.counts(value));
+        out.index_axis_mut(Axis(1), c)
+            .zip_mut_with(&values, |count, &value| *count = channel.calibration.counts(value));
     }
     out
 }

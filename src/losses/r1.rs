@@ -8,5 +8,10 @@ use tch::{Kind, Tensor};
 /// over the scalar and all pixel logits, so the size of the term depends on the resolution.
 pub fn r1(logits_sum: &Tensor, images: &Tensor) -> Tensor {
     let gradient = &Tensor::run_backward(&[logits_sum], &[images], true, true)[0];
-    gradient.square().flatten(1, -1).sum_dim_intlist(Some([1_i64].as_slice()), false, Kind::Float).mean(Kind::Float) * 0.5
+    gradient
+        .square()
+        .flatten(1, -1)
+        .sum_dim_intlist(Some([1_i64].as_slice()), false, Kind::Float)
+        .mean(Kind::Float)
+        * 0.5
 }

@@ -73,7 +73,11 @@ impl ModelConfig {
             Err(ModelError::Config { field: field.into(), actual, expected: expected.into() })
         };
         if self.domains == 0 || self.frames == 0 {
-            return wrong("domains, frames", format!("{}, {}", self.domains, self.frames), "at least 1 of each");
+            return wrong(
+                "domains, frames",
+                format!("{}, {}", self.domains, self.frames),
+                "at least 1 of each",
+            );
         }
         let levels = self.generator.channels.len();
         if !(2..=10).contains(&levels) || self.generator.resolution() != self.resolution {
@@ -89,7 +93,11 @@ impl ModelConfig {
         let (encoder, decoder) = (&self.discriminator.encoder, &self.discriminator.decoder);
         if encoder.len() < 2 || self.resolution >> (encoder.len() - 1) < 2 {
             let most = self.resolution.ilog2();
-            return wrong("discriminator.encoder", format!("{} blocks", encoder.len()), &format!("2 to {most} blocks"));
+            return wrong(
+                "discriminator.encoder",
+                format!("{} blocks", encoder.len()),
+                &format!("2 to {most} blocks"),
+            );
         }
         // A non-local block projects to an eighth of its width.
         let narrow = |width: Option<i64>| width.is_some_and(|w| w < 8);
@@ -97,12 +105,17 @@ impl ModelConfig {
             || narrow(encoder.get(2).copied())
             || narrow(decoder.get(1).map(|d| d[1]))
         {
-            return wrong("discriminator", format!("{encoder:?}"), "positive widths, non-local blocks at least 8 wide");
+            return wrong(
+                "discriminator",
+                format!("{encoder:?}"),
+                "positive widths, non-local blocks at least 8 wide",
+            );
         }
         let last = encoder.len() - 1;
         let fits = decoder.len() == last
             && (0..last).all(|j| {
-                decoder[j][0] > encoder[last - 1 - j] && (j + 1 == last || decoder[j][1] == encoder[last - 1 - j])
+                decoder[j][0] > encoder[last - 1 - j]
+                    && (j + 1 == last || decoder[j][1] == encoder[last - 1 - j])
             });
         if !fits {
             return wrong(

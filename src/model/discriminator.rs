@@ -57,8 +57,9 @@ impl Discriminator {
                 }
             })
             .collect();
-        let downscale =
-            (0..blocks - 1).map(|i| Downscale::new(&(vs / "downscale_convolutions" / i), widths[i])).collect();
+        let downscale = (0..blocks - 1)
+            .map(|i| Downscale::new(&(vs / "downscale_convolutions" / i), widths[i]))
+            .collect();
         let head = vs / "classification_head";
         let pairs = &config.discriminator.decoder;
         let gain = config.discriminator.skip_gain;

@@ -80,7 +80,15 @@ pub struct Conv {
 
 impl Conv {
     /// Makes `weight`, and a zero `bias` where asked for.
-    pub fn new(vs: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64, padding: i64, bias: bool) -> Self {
+    pub fn new(
+        vs: &Path,
+        inputs: i64,
+        outputs: i64,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        bias: bool,
+    ) -> Self {
         Self {
             weight: vs.var("weight", &[outputs, inputs, kernel, kernel], STANDARD_NORMAL),
             bias: bias.then(|| vs.zeros("bias", &[outputs])),

@@ -90,8 +90,11 @@ impl Generator {
         let (mut conv_style, mut output_style) = (None, None);
         for (domain, stack) in self.stacks.iter().enumerate() {
             let constant = channels_last(&stack.constant_input.expand([n, -1, -1, -1], false));
-            let (h, style) =
-                stack.start.forward(&constant, &style_of(&slot(0), conv_style.as_ref()), &noise(domain, 0, 4));
+            let (h, style) = stack.start.forward(
+                &constant,
+                &style_of(&slot(0), conv_style.as_ref()),
+                &noise(domain, 0, 4),
+            );
             conv_style.get_or_insert(style);
             let (image, style) =
                 stack.start_output.forward(&h, &style_of(&slot(1), output_style.as_ref()), None);
@@ -117,7 +120,8 @@ impl Generator {
                 // Reference: the published code feeds every domain's output block from the first domain's features.
                 let source = domain.min(self.live_domains() - 1);
                 let style = style_of(&latent, shared.as_ref());
-                let (image, style) = stack.outputs[i].forward(&features[source], &style, Some(&images[domain]));
+                let (image, style) =
+                    stack.outputs[i].forward(&features[source], &style, Some(&images[domain]));
                 images[domain] = image;
                 shared.get_or_insert(style);
             }
@@ -169,7 +173,8 @@ fn style_of<'a>(latent: &'a Tensor, shared: Option<&'a Tensor>) -> Style<'a> {
 impl Stack {
     fn new(vs: &Path, config: &ModelConfig, domain: usize) -> Self {
         let sizes = &config.generator;
-        let (c, frames, gain, noise_gain) = (&sizes.channels, config.frames as i64, sizes.skip_gain, sizes.noise_gain);
+        let (c, frames, gain, noise_gain) =
+            (&sizes.channels, config.frames as i64, sizes.skip_gain, sizes.noise_gain);
         let latent = (domain == 0).then_some(sizes.latent);
         let constant =
             if sizes.random_constant { Init::Randn { mean: 0.0, stdev: 1.0 } } else { Init::Const(1.0) };
@@ -184,8 +189,22 @@ impl Stack {
                 .clone()
                 .flat_map(|i| {
                     [
-                        StyledConv::new(&(&main_path / (2 * i)), c[i], c[i + 1], latent, Mode::Up, noise_gain),
-                        StyledConv::new(&(&main_path / (2 * i + 1)), c[i + 1], c[i + 1], latent, Mode::Plain, noise_gain),
+                        StyledConv::new(
+                            &(&main_path / (2 * i)),
+                            c[i],
+                            c[i + 1],
+                            latent,
+                            Mode::Up,
+                            noise_gain,
+                        ),
+                        StyledConv::new(
+                            &(&main_path / (2 * i + 1)),
+                            c[i + 1],
+                            c[i + 1],
+                            latent,
+                            Mode::Plain,
+                            noise_gain,
+                        ),
                     ]
                 })
                 .collect(),

@@ -28,6 +28,8 @@ impl Mapping {
 
     /// `z [N, Z] -> w [N, Z]`
     pub fn forward(&self, z: &Tensor) -> Tensor {
-        self.layers.iter().fold(pixel_norm(z), |x, (linear, activation)| activation.forward(&linear.forward(&x)))
+        self.layers
+            .iter()
+            .fold(pixel_norm(z), |x, (linear, activation)| activation.forward(&linear.forward(&x)))
     }
 }

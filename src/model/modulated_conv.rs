@@ -81,7 +81,8 @@ impl ModulatedConv {
         // 1e-8 keeps rsqrt finite for dead channels.
         let demodulation = (style.square().matmul(&energy.transpose(0, 1)) + 1e-8).rsqrt();
         let y = y * demodulation.unsqueeze(-1).unsqueeze(-1);
-        let y = self.blur_kernel.as_ref().map_or_else(|| y.shallow_clone(), |kernel| blur(&y, kernel, (2, 1)));
+        let y =
+            self.blur_kernel.as_ref().map_or_else(|| y.shallow_clone(), |kernel| blur(&y, kernel, (2, 1)));
         (y, style)
     }
 }

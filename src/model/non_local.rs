@@ -20,7 +20,8 @@ pub struct NonLocalBlock {
 impl NonLocalBlock {
     /// Makes `theta`, `phi`, `g`, `o` (1x1, no bias), the gain `gamma` (0) and `residual_mapping` where widths differ.
     pub fn new(vs: &Path, inputs: i64, outputs: i64) -> Self {
-        let conv = |name: &str, inputs: i64, outputs: i64| Conv::new(&(vs / name), inputs, outputs, 1, 1, 0, false);
+        let conv =
+            |name: &str, inputs: i64, outputs: i64| Conv::new(&(vs / name), inputs, outputs, 1, 1, 0, false);
         Self {
             theta: conv("theta", inputs, outputs / 8),
             phi: conv("phi", inputs, outputs / 8),

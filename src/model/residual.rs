@@ -34,7 +34,8 @@ impl ResidualBlock {
     /// `[N, I, H, W] -> [N, O, H, W]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let input = if self.minibatch_std { append_minibatch_std(x) } else { x.shallow_clone() };
-        let main = self.main.iter().fold(input, |x, (conv, activation)| activation.forward(&conv.forward(&x)));
+        let main =
+            self.main.iter().fold(input, |x, (conv, activation)| activation.forward(&conv.forward(&x)));
         (main + through(self.shortcut.as_ref(), x)) * std::f64::consts::FRAC_1_SQRT_2
     }
 }

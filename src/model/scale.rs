@@ -18,7 +18,10 @@ pub struct Downscale {
 impl Downscale {
     /// Makes `0.weight`, `0.bias` and the buffer `1.kernel`.
     pub fn new(vs: &Path, channels: i64) -> Self {
-        Self { conv: Conv::new(&(vs / 0), channels, channels, 3, 2, 0, true), kernel: filter_buffer(&(vs / 1), 1.0) }
+        Self {
+            conv: Conv::new(&(vs / 0), channels, channels, 3, 2, 0, true),
+            kernel: filter_buffer(&(vs / 1), 1.0),
+        }
     }
 
     /// `[N, C, H, W] -> [N, C, H/2, W/2]` for even sizes of at least 4.

@@ -18,7 +18,14 @@ pub struct StyledConv {
 
 impl StyledConv {
     /// Makes `modulated_convolution`, `noise_injection.weight` (0) and `activation.bias` (0).
-    pub fn new(vs: &Path, inputs: i64, outputs: i64, latent: Option<i64>, mode: Mode, noise_gain: f64) -> Self {
+    pub fn new(
+        vs: &Path,
+        inputs: i64,
+        outputs: i64,
+        latent: Option<i64>,
+        mode: Mode,
+        noise_gain: f64,
+    ) -> Self {
         Self {
             conv: ModulatedConv::new(&(vs / "modulated_convolution"), inputs, outputs, latent, mode),
             noise_strength: (vs / "noise_injection").zeros("weight", &[1]),
@@ -44,7 +51,14 @@ pub struct OutputBlock {
 
 impl OutputBlock {
     /// Makes `modulated_convolution`, `bias` (0) and, unless it is the first block, the buffer `upsampling.kernel`.
-    pub fn new(vs: &Path, inputs: i64, frames: i64, latent: Option<i64>, first: bool, skip_gain: f64) -> Self {
+    pub fn new(
+        vs: &Path,
+        inputs: i64,
+        frames: i64,
+        latent: Option<i64>,
+        first: bool,
+        skip_gain: f64,
+    ) -> Self {
         if !first {
             let _ = filter_buffer(&(vs / "upsampling"), 1.0); // kept for the checkpoint's names alone
         }

@@ -32,7 +32,8 @@ pub fn sorted(vs: &VarStore) -> Vec<(String, Tensor)> {
 /// # Errors
 /// [`ModelError::Weights`] naming the first tensor that is missing or of another shape.
 pub fn load(vs: &VarStore, tensors: &Tensors, prefix: &str, file: &str) -> Result<(), ModelError> {
-    let wrong = |name: &str, problem: String| ModelError::Weights { file: file.into(), name: name.into(), problem };
+    let wrong =
+        |name: &str, problem: String| ModelError::Weights { file: file.into(), name: name.into(), problem };
     let mut copies = Vec::new();
     for (name, variable) in sorted(vs) {
         let key = format!("{prefix}{name}");
@@ -40,7 +41,10 @@ pub fn load(vs: &VarStore, tensors: &Tensors, prefix: &str, file: &str) -> Resul
             return Err(wrong(&key, "missing".into()));
         };
         if tensor.size() != variable.size() {
-            return Err(wrong(&key, format!("has shape {:?}, expected {:?}", tensor.size(), variable.size())));
+            return Err(wrong(
+                &key,
+                format!("has shape {:?}, expected {:?}", tensor.size(), variable.size()),
+            ));
         }
         copies.push((variable, tensor));
     }

@@ -172,7 +172,10 @@ mod tests {
     #[test]
     fn an_overview_enlarges_small_frames_and_gives_wide_sequences_a_row_of_their_own() {
         let sheet = overview(&vec![panel(""); 5]);
-        assert_eq!((sheet.width, sheet.height), (4 * (3 * 95 + 4) + 5 * MARGIN, 2 * (2 * 76 + 2) + 3 * MARGIN));
+        assert_eq!(
+            (sheet.width, sheet.height),
+            (4 * (3 * 95 + 4) + 5 * MARGIN, 2 * (2 * 76 + 2) + 3 * MARGIN)
+        );
         let planes = Array4::zeros((1, 30, 2, 100));
         let sheet = overview(&[Panel { planes: planes.clone(), ..panel("") }, Panel { planes, ..panel("") }]);
         assert_eq!((sheet.width, sheet.height), (30 * 102 - 2 + 2 * MARGIN, 2 * 2 + 3 * MARGIN));

@@ -83,7 +83,11 @@ pub struct Identity {
 pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf, TrainingError> {
     let mut tensors = Vec::new();
     let mut network = |prefix: &str, vs: &VarStore| {
-        tensors.extend(weights::sorted(vs).into_iter().map(|(name, t)| (format!("{prefix}{name}"), host(&t, Kind::Float))));
+        tensors.extend(
+            weights::sorted(vs)
+                .into_iter()
+                .map(|(name, t)| (format!("{prefix}{name}"), host(&t, Kind::Float))),
+        );
     };
     network("generator.", &state.generator.vs);
     network("generator_ema.", &state.generator_ema.vs);
@@ -100,7 +104,8 @@ pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf
         steps
     };
     let generator_steps = moments("generator_adam.", &state.generator.names, &state.generator_adam);
-    let discriminator_steps = moments("discriminator_adam.", &state.discriminator.names, &state.discriminator_adam);
+    let discriminator_steps =
+        moments("discriminator_adam.", &state.discriminator.names, &state.discriminator_adam);
     fs::create_dir_all(folder).map_err(DataError::io(folder))?;
     let path = folder.join(format!("kimg_{:010.3}.safetensors", state.kimg()));
     let manifest = manifest(state, identity, generator_steps, discriminator_steps);
@@ -116,7 +121,9 @@ pub fn export(path: &Path, state: &State, identity: &Identity) -> Result<(), Tra
     let tensors: Vec<_> = networks
         .iter()
         .flat_map(|(prefix, vs)| {
-            weights::sorted(vs).into_iter().map(move |(name, t)| (format!("{prefix}{name}"), host(&t, Kind::Half)))
+            weights::sorted(vs)
+                .into_iter()
+                .map(move |(name, t)| (format!("{prefix}{name}"), host(&t, Kind::Half)))
         })
         .collect();
     write_pair(path, &tensors, manifest(state, identity, Vec::new(), Vec::new()))
@@ -127,12 +134,20 @@ pub fn export(path: &Path, state: &State, identity: &Identity) -> Result<(), Tra
 /// # Errors
 /// [`TrainingError::Checkpoint`] or a missing file, naming it.
 pub fn read(path: &Path) -> Result<Checkpoint, TrainingError> {
-    let path = if path.extension().is_some_and(|e| e == "json") { path.with_extension("safetensors") } else { path.to_owned() };
+    let path = if path.extension().is_some_and(|e| e == "json") {
+        path.with_extension("safetensors")
+    } else {
+        path.to_owned()
+    };
     let damaged = |problem: String| TrainingError::Checkpoint { path: path.clone(), problem };
     let side = path.with_extension("json");
     for file in [&path, &side] {
         if !file.is_file() {
-            return Err(DataError::Missing { path: file.clone(), expected: "both files of a checkpoint".into() }.into());
+            return Err(DataError::Missing {
+                path: file.clone(),
+                expected: "both files of a checkpoint".into(),
+            }
+            .into());
         }
     }
     let text = fs::read(&side).map_err(DataError::io(&side))?;
@@ -143,7 +158,9 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainingError> {
     }
     let bytes = fs::read(&path).map_err(DataError::io(&path))?;
     if format!("{:x}", Sha256::digest(&bytes)) != manifest.tensors_sha256 {
-        return Err(damaged("tensors do not match the digest in the side file: incomplete or damaged".into()));
+        return Err(damaged(
+            "tensors do not match the digest in the side file: incomplete or damaged".into(),
+        ));
     }
     drop(bytes);
     let tensors = weights::read(&path)?;
@@ -211,7 +228,12 @@ impl Checkpoint {
         weights::load(&state.generator.vs, &self.tensors, "generator.", &file)?;
         weights::load(&state.generator_ema.vs, &self.tensors, "generator_ema.", &file)?;
         weights::load(&state.discriminator.vs, &self.tensors, "discriminator.", &file)?;
-        self.restore_moments("generator_adam.", &state.generator.names, &self.manifest.generator_steps, &mut state.generator_adam)?;
+        self.restore_moments(
+            "generator_adam.",
+            &state.generator.names,
+            &self.manifest.generator_steps,
+            &mut state.generator_adam,
+        )?;
         self.restore_moments(
             "discriminator_adam.",
             &state.discriminator.names,
@@ -243,10 +265,18 @@ impl Checkpoint {
         fields
     }
 
-    fn restore_moments(&self, prefix: &str, names: &[String], steps: &[i64], adam: &mut Adam) -> Result<(), TrainingError> {
+    fn restore_moments(
+        &self,
+        prefix: &str,
+        names: &[String],
+        steps: &[i64],
+        adam: &mut Adam,
+    ) -> Result<(), TrainingError> {
         let missing = |name: &str| TrainingError::Checkpoint {
             path: self.path.clone(),
-            problem: format!("optimiser state {name} is missing; an export cannot be resumed, only used with --init"),
+            problem: format!(
+                "optimiser state {name} is missing; an export cannot be resumed, only used with --init"
+            ),
         };
         if steps.len() != names.len() {
             return Err(missing(&format!("{prefix}*")));
@@ -259,7 +289,9 @@ impl Checkpoint {
             };
             *state = match step {
                 0 => None,
-                &step => Some(Moments { step, exp_avg: tensor("exp_avg")?, exp_avg_sq: tensor("exp_avg_sq")? }),
+                &step => {
+                    Some(Moments { step, exp_avg: tensor("exp_avg")?, exp_avg_sq: tensor("exp_avg_sq")? })
+                }
             };
         }
         Ok(())
@@ -279,7 +311,12 @@ fn compare(path: &str, a: &serde_json::Value, b: &serde_json::Value, fields: &mu
     }
 }
 
-fn manifest(state: &State, identity: &Identity, generator_steps: Vec<i64>, discriminator_steps: Vec<i64>) -> Manifest {
+fn manifest(
+    state: &State,
+    identity: &Identity,
+    generator_steps: Vec<i64>,
+    discriminator_steps: Vec<i64>,
+) -> Manifest {
     Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -297,7 +334,11 @@ fn manifest(state: &State, identity: &Identity, generator_steps: Vec<i64>, discr
 }
 
 /// Writes tensors, then the side file with their digest; each whole or not at all.
-fn write_pair(path: &Path, tensors: &[(String, Tensor)], mut manifest: Manifest) -> Result<(), TrainingError> {
+fn write_pair(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    mut manifest: Manifest,
+) -> Result<(), TrainingError> {
     let partial = path.with_extension("safetensors.partial");
     let written = Tensor::write_safetensors(tensors, &partial)
         .map_err(|e| match e {
@@ -314,10 +355,8 @@ fn write_pair(path: &Path, tensors: &[(String, Tensor)], mut manifest: Manifest)
         let _ = fs::remove_file(&partial);
         return Err(DataError::Io { path: path.to_owned(), source }.into());
     }
-    let text = serde_json::to_string_pretty(&manifest).map_err(|e| TrainingError::Checkpoint {
-        path: path.to_owned(),
-        problem: e.to_string(),
-    })?;
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|e| TrainingError::Checkpoint { path: path.to_owned(), problem: e.to_string() })?;
     Ok(write_file(&path.with_extension("json"), format!("{text}\n").as_bytes())?)
 }
 

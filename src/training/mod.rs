@@ -108,17 +108,21 @@ impl Advice for TrainingError {
             }
             Self::Data(error) => error.hint(),
             Self::Model(error) => error.hint(),
-            Self::Config { .. } => Some("start from a preset and change one field at a time with --set".into()),
+            Self::Config { .. } => {
+                Some("start from a preset and change one field at a time with --set".into())
+            }
             Self::PhaseNotBuilt { .. } => {
                 Some("train with --preset tiny or small, or switch these parts off with --set".into())
             }
-            Self::OtherRun { .. } => {
-                Some("resume with the run's own config.toml and data, or start a new --output from it with --init".into())
-            }
+            Self::OtherRun { .. } => Some(
+                "resume with the run's own config.toml and data, or start a new --output from it with --init"
+                    .into(),
+            ),
             Self::Checkpoint { .. } => Some("use another checkpoint of the run".into()),
-            Self::Diverged { .. } => {
-                Some("lower training.generator_lr and training.discriminator_lr, or raise training.r1_gamma".into())
-            }
+            Self::Diverged { .. } => Some(
+                "lower training.generator_lr and training.discriminator_lr, or raise training.r1_gamma"
+                    .into(),
+            ),
             Self::Stopped { .. } => Some("run the same command again with --resume".into()),
         }
     }

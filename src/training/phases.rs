@@ -28,7 +28,8 @@ pub struct Draw {
 
 /// Dmain: push logits of real sequences up, of generated ones down.
 pub fn discriminator_main(state: &mut State, config: &TrainingConfig, real: &Tensor, draw: Draw) -> Values {
-    let generated = tch::no_grad(|| generate(&state.generator.net, config, real.size()[0], real.device(), draw));
+    let generated =
+        tch::no_grad(|| generate(&state.generator.net, config, real.size()[0], real.device(), draw));
     let on_real = state.discriminator.net.forward(real);
     let on_generated = state.discriminator.net.forward(&generated);
     let scalar = call_real(&on_real.scalar, None) + call_fake(&on_generated.scalar, None);
@@ -57,7 +58,13 @@ pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, real: &Tenso
 }
 
 /// Gmain: push logits of generated sequences up. The discriminator's own gradients are not computed.
-pub fn generator_main(state: &mut State, config: &TrainingConfig, batch: i64, device: Device, draw: Draw) -> Values {
+pub fn generator_main(
+    state: &mut State,
+    config: &TrainingConfig,
+    batch: i64,
+    device: Device,
+    draw: Draw,
+) -> Values {
     let generated = generate(&state.generator.net, config, batch, device, draw);
     let logits = state.discriminator.net.forward(&generated);
     let scalar = call_real(&logits.scalar, None);
@@ -71,7 +78,13 @@ pub fn generator_main(state: &mut State, config: &TrainingConfig, batch: i64, de
 }
 
 /// Generates a training batch with fresh latents and noise, and mixed styles at the configured probability.
-fn generate(generator: &Generator, config: &TrainingConfig, batch: i64, device: Device, draw: Draw) -> Tensor {
+fn generate(
+    generator: &Generator,
+    config: &TrainingConfig,
+    batch: i64,
+    device: Device,
+    draw: Draw,
+) -> Tensor {
     let key = [draw.run_seed, draw.iteration, draw.stream];
     let mut host = seed::stream(&key);
     let device_seed = seed::key(&key) as i64;

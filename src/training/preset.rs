@@ -75,8 +75,15 @@ fn small_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
 }
 
 fn published_networks(levels: usize, wiring: Wiring) -> (GeneratorConfig, DiscriminatorConfig) {
-    let generator =
-        GeneratorConfig { channels: vec![512; levels], latent: 512, mapping_depth: 8, wiring, skip_gain: 1.0, noise_gain: 1.0, random_constant: false };
+    let generator = GeneratorConfig {
+        channels: vec![512; levels],
+        latent: 512,
+        mapping_depth: 8,
+        wiring,
+        skip_gain: 1.0,
+        noise_gain: 1.0,
+        random_constant: false,
+    };
     (generator, DiscriminatorConfig::mirrored(shallower(&[128, 256, 384, 768, 1024], levels), 1.0))
 }
 

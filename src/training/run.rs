@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use tch::Device;
 
 use super::checkpoint::{self, Identity};
+use super::loader::{Dataset, Symmetry};
 use super::phases::{self, Draw};
 use super::schedule::{self, Phase};
 use super::state::State;
 use super::stats::{self, Accumulator};
 use super::{TrainingError, samples};
 use crate::data::DataError;
-use super::loader::{Dataset, Symmetry};
 use crate::error::Exit;
 use crate::optim::ema;
 
@@ -106,7 +106,11 @@ pub fn train(
             let seconds = tick_started.elapsed().as_secs_f64();
             let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);
             if let Some((loss, value)) = means.iter().find(|(_, value)| !value.is_finite()) {
-                return Err(TrainingError::Diverged { loss: (*loss).into(), value: *value, kimg: state.kimg() });
+                return Err(TrainingError::Diverged {
+                    loss: (*loss).into(),
+                    value: *value,
+                    kimg: state.kimg(),
+                });
             }
             stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;
             write_samples(run, state)?;
@@ -115,7 +119,8 @@ pub fn train(
         }
 
         let budget_used = run.time_budget.filter(|budget| started.elapsed() >= *budget);
-        let reason = stop().or_else(|| budget_used.map(|_| ("time budget used".to_owned(), Exit::TimeBudget)));
+        let reason =
+            stop().or_else(|| budget_used.map(|_| ("time budget used".to_owned(), Exit::TimeBudget)));
         if !done && (reason.is_some() || last_checkpoint.elapsed() >= run.checkpoint_interval) {
             checkpoint::save(&checkpoints, state, &run.identity)?;
             checkpoint::prune(&checkpoints, config.keep_checkpoints)?;

@@ -17,7 +17,13 @@ use crate::seed;
 const COUNT: i64 = 16;
 
 /// Renders the grid of a generator with its stored noise and writes it as PNG.
-pub fn write(path: &Path, generator: &Generator, data: &PlateMeta, run_seed: u64, device: Device) -> Result<(), TrainingError> {
+pub fn write(
+    path: &Path,
+    generator: &Generator,
+    data: &PlateMeta,
+    run_seed: u64,
+    device: Device,
+) -> Result<(), TrainingError> {
     tch::manual_seed(seed::key(&[run_seed, 0x6A1D]) as i64);
     let z = Tensor::randn([COUNT, generator.latent_size()], (Kind::Float, Device::Cpu)).to_device(device);
     let images = tch::no_grad(|| {

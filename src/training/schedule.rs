@@ -36,7 +36,8 @@ pub fn expect_built(config: &TrainingConfig) -> Result<(), TrainingError> {
         ("cut-mix (cut_mix_probability)", config.cut_mix_probability > 0.0),
         ("wrong time order (wrong_order)", config.wrong_order),
     ];
-    let phases: Vec<String> = wanted.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()).collect();
+    let phases: Vec<String> =
+        wanted.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()).collect();
     if phases.is_empty() { Ok(()) } else { Err(TrainingError::PhaseNotBuilt { phases }) }
 }
 

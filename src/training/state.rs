@@ -45,7 +45,8 @@ impl<N> Network<N> {
     fn new(device: Device, build: impl FnOnce(&tch::nn::Path) -> N) -> Self {
         let vs = VarStore::new(device);
         let net = build(&vs.root());
-        let (names, parameters) = sorted(&vs).into_iter().filter(|(_, tensor)| tensor.requires_grad()).unzip();
+        let (names, parameters) =
+            sorted(&vs).into_iter().filter(|(_, tensor)| tensor.requires_grad()).unzip();
         Self { vs, net, names, parameters }
     }
 }
@@ -74,7 +75,9 @@ impl State {
         let rates = generator
             .names
             .iter()
-            .map(|name| t.generator_lr * if name.starts_with("style_mapping") { t.mapping_lr_factor } else { 1.0 })
+            .map(|name| {
+                t.generator_lr * if name.starts_with("style_mapping") { t.mapping_lr_factor } else { 1.0 }
+            })
             .collect();
         let clones = |tensors: &[Tensor]| tensors.iter().map(Tensor::shallow_clone).collect::<Vec<_>>();
         let generator_adam = Adam::new(adam, clones(&generator.parameters), rates);

@@ -34,14 +34,22 @@ impl Accumulator {
 
     /// Returns the means in the order of first appearance, and starts anew.
     pub fn take(&mut self) -> Vec<(&'static str, f64)> {
-        let mean = |(name, sum, count): (&'static str, Tensor, u32)| (name, sum.double_value(&[]) / f64::from(count));
+        let mean = |(name, sum, count): (&'static str, Tensor, u32)| {
+            (name, sum.double_value(&[]) / f64::from(count))
+        };
         std::mem::take(&mut self.sums).into_iter().map(mean).collect()
     }
 }
 
 /// Appends a tick to `stats.jsonl`.
-pub fn append(run: &Path, kimg: f64, seconds_per_kimg: f64, means: &[(&'static str, f64)]) -> Result<(), DataError> {
-    let mut line = Map::from_iter([("kimg".into(), json!(kimg)), ("s_per_kimg".into(), json!(seconds_per_kimg))]);
+pub fn append(
+    run: &Path,
+    kimg: f64,
+    seconds_per_kimg: f64,
+    means: &[(&'static str, f64)],
+) -> Result<(), DataError> {
+    let mut line =
+        Map::from_iter([("kimg".into(), json!(kimg)), ("s_per_kimg".into(), json!(seconds_per_kimg))]);
     line.extend(means.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     let path = run.join("stats.jsonl");
     let mut file =
@@ -54,7 +62,10 @@ pub fn truncate(run: &Path, kimg: f64) -> Result<(), DataError> {
     let path = run.join("stats.jsonl");
     let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
     let before = |line: &&str| {
-        serde_json::from_str::<Value>(line).ok().and_then(|v| v["kimg"].as_f64()).is_some_and(|k| k <= kimg + 1e-9)
+        serde_json::from_str::<Value>(line)
+            .ok()
+            .and_then(|v| v["kimg"].as_f64())
+            .is_some_and(|k| k <= kimg + 1e-9)
     };
     let kept: String = text.lines().filter(before).flat_map(|line| [line, "\n"]).collect();
     write_file(&path, kept.as_bytes())

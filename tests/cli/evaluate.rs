@@ -20,7 +20,18 @@ fn evaluate(dir: &Path, more: &[&str]) -> Output {
         "--output",
         "out",
     ]);
-    command.args(["--set", "swd_directions=16", "--set", "swd_patches=16", "--set", "draws=2", "--set", "half_draws=2"]).args(more);
+    command
+        .args([
+            "--set",
+            "swd_directions=16",
+            "--set",
+            "swd_patches=16",
+            "--set",
+            "draws=2",
+            "--set",
+            "half_draws=2",
+        ])
+        .args(more);
     command.output().unwrap()
 }
 
@@ -61,9 +72,7 @@ fn a_good_call_writes_numbers_report_and_record() {
     }
     let page = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
     assert!(
-        page.contains("data:image/png;base64,")
-            && page.contains("<svg")
-            && page.contains("Only 8 sequences")
+        page.contains("data:image/png;base64,") && page.contains("<svg") && page.contains("Only 8 sequences")
     );
     let table = json(dir.path().join("out/lapsegan_mqc.json"));
     assert!(table["data"]["synthetic | gfp"]["swd_x1e3"].is_number());

@@ -70,11 +70,13 @@ fn a_run_that_was_stopped_or_killed_ends_with_the_same_bytes_as_one_that_was_not
     for signal in ["TERM", "KILL", "INT"] {
         let stopped = dir.path().join(signal);
         let arguments = train(&data, &stopped, &["--kimg", "0.2", "--checkpoint-interval", "0"]);
-        let mut child = program("train").args(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child =
+            program("train").args(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
         // Some checkpoints after the first one.
         let deadline = Instant::now() + Duration::from_mins(1);
         let started = || {
-            fs::read_to_string(stopped.join("checkpoints/latest")).is_ok_and(|name| !name.contains("0000000.000"))
+            fs::read_to_string(stopped.join("checkpoints/latest"))
+                .is_ok_and(|name| !name.contains("0000000.000"))
         };
         while !started() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
@@ -115,9 +117,12 @@ fn a_run_folder_holds_what_the_contract_says() {
     let (dir, data) = plate();
     let output = dir.path().join("run");
     let export = dir.path().join("half.safetensors");
-    let result = succeed("train", &train(&data, &output, &["--kimg", "0.04", "--export", export.to_str().unwrap()]));
+    let result =
+        succeed("train", &train(&data, &output, &["--kimg", "0.04", "--export", export.to_str().unwrap()]));
     assert!(Path::new(result["checkpoint"].as_str().unwrap()).is_file());
-    for file in ["config.toml", "stats.jsonl", "run.json", "samples/kimg_000000.000.png", "checkpoints/latest"] {
+    for file in
+        ["config.toml", "stats.jsonl", "run.json", "samples/kimg_000000.000.png", "checkpoints/latest"]
+    {
         assert!(output.join(file).is_file(), "{file} is missing");
     }
     // The resolved configuration can be fed back.
@@ -153,7 +158,10 @@ fn checkpoints_of_another_run_and_damaged_ones_are_not_resumed() {
     arguments.retain(|a| *a != "-q");
     let resumed = run("train", &arguments);
     assert!(resumed.status.success());
-    assert!(String::from_utf8_lossy(&resumed.stderr).contains("skipped"), "no warning about the torn checkpoint");
+    assert!(
+        String::from_utf8_lossy(&resumed.stderr).contains("skipped"),
+        "no warning about the torn checkpoint"
+    );
     assert!(fs::read(&torn).unwrap() == bytes, "the run did not come back to the same bytes");
 }
 
@@ -175,7 +183,12 @@ fn bad_configurations_are_usage_errors_that_name_the_field() {
     bad(&["--set", "model.domains=3"], 65, &["3 channels"]);
     bad(&["--device", "tpu"], 2, &["tpu"]);
     bad(&["--device", "cuda:99"], 69, &["cuda:99"]);
-    fail("train", &["--data", "nowhere.ome.zarr", "--output", output.to_str().unwrap()], 66, &["nowhere.ome.zarr"]);
+    fail(
+        "train",
+        &["--data", "nowhere.ome.zarr", "--output", output.to_str().unwrap()],
+        66,
+        &["nowhere.ome.zarr"],
+    );
 }
 
 #[test]
@@ -202,7 +215,12 @@ fn a_full_disk_ends_a_run_that_goes_on_when_there_is_space() {
     let room = bytes("checkpoints") + bytes("samples") - last as u64 / 2;
     let Some(disk) = SmallDisk::mount(room / 1024) else { return };
     let output = disk.path().join("run");
-    fail("train", &train(&data, &output, &["--kimg", "0.06"]), 1, &["No space left", "free space", "--resume"]);
+    fail(
+        "train",
+        &train(&data, &output, &["--kimg", "0.06"]),
+        1,
+        &["No space left", "free space", "--resume"],
+    );
     assert!(!output.join("run.json").exists(), "a run that is not complete has no run.json");
     let left = names(&output.join("checkpoints"));
     assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");

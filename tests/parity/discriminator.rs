@@ -54,7 +54,8 @@ fn check(name: &str) {
     case.expect_gradients(&penalty, &vs, "r1.grad.w.");
     case.expect("r1_scalar_only.out.value", &r1(&logits.scalar.sum(Kind::Float), &x), GRADIENT);
 
-    let (real, fake) = (discriminator.forward(case.get("in.x")), discriminator.forward(case.get("in.x_fake")));
+    let (real, fake) =
+        (discriminator.forward(case.get("in.x")), discriminator.forward(case.get("in.x_fake")));
     let values = Tensor::stack(
         &[
             call_real(&real.scalar, None),

@@ -51,7 +51,8 @@ fn check(name: &str) {
     let from_buffers = generator.synthesise(&ws, &mut generator.fixed_noise());
     case.expect("out.image_z1_buffers", &from_buffers, FORWARD);
 
-    let mixed = generator.mix(&w1, &generator.map(case.get("in.z2")), case.get("in.inject_index").int64_value(&[]));
+    let mixed =
+        generator.mix(&w1, &generator.map(case.get("in.z2")), case.get("in.inject_index").int64_value(&[]));
     let synthesise = |ws: &Tensor| generator.synthesise(ws, &mut |_, layer, _| given(layer));
     case.expect("out.image_mix", &synthesise(&mixed), FORWARD);
     if case.has("out.latent_mix") {

@@ -30,7 +30,8 @@ struct Case {
 /// Reads a file of the folder. A missing file is an error for the default folder and skips the test otherwise.
 fn fixture(name: &str) -> Option<Case> {
     let given = std::env::var_os("LAPSEGAN_PARITY_DIR").map(PathBuf::from);
-    let folder = given.clone().unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/parity").into());
+    let folder =
+        given.clone().unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/parity").into());
     let path = folder.join(format!("{name}.safetensors"));
     if given.is_some() && !path.exists() {
         eprintln!("skipped: {} is not there", path.display());

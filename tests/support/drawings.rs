@@ -105,7 +105,8 @@ impl Drawing {
         let discs: Vec<[f64; 4]> = (0..self.discs)
             .map(|k| {
                 let quarter = (first + k) % 4;
-                let mut place = |half: usize| (0.25 + 0.5 * half as f64 + rng.random_range(-0.06..0.06)) * size;
+                let mut place =
+                    |half: usize| (0.25 + 0.5 * half as f64 + rng.random_range(-0.06..0.06)) * size;
                 let (y, x) = (place(quarter / 2), place(quarter % 2));
                 [y, x, rng.random_range(0.0..std::f64::consts::TAU), rng.random_range(0.1..0.14) * size]
             })

@@ -43,7 +43,11 @@ pub(crate) fn result(output: &Output) -> Value {
 pub(crate) fn check_refused(output: &Output, code: i32, words: &[&str]) {
     let text = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(output.stdout.is_empty(), "a failure prints no result: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.stdout.is_empty(),
+        "a failure prints no result: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     assert!(text.contains("error: ") || text.contains("stopped: "), "{text}");
     assert!(text.contains("\nhint: "), "no hint\n{text}");
     assert!(!text.contains("panicked"), "{text}");
@@ -65,7 +69,8 @@ pub(crate) fn fail(name: &str, arguments: &[&str], code: i32, words: &[&str]) {
 /// Returns the names in a folder, hidden ones too.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

@@ -31,7 +31,8 @@ impl SmallDisk {
 
     fn call(&self, option: &str, kib: u64) -> bool {
         let options = format!("{option}={kib}k");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(self.path()).output();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(self.path()).output();
         mount.is_ok_and(|output| output.status.success())
     }
 }
