@@ -5,14 +5,15 @@
 #   LABELS=NAME     its sub-folder of label images
 #   INTERVAL=S      seconds between its frames
 #   DOWNSCALE=K     pixels averaged, K x K [default: 4]
-#   KIMG=N          length of the training in thousands of sequences
+#   KIMG=N          length of the training in thousands of sequences [default: 20]
+#   THREADS=N       CPU threads, at most two [default: two]
 #
 # Every step leaves its output under demo/ and is not repeated; an interrupted training goes on from its checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=target/release
-threads=$(nproc 2>/dev/null || echo 2)
+threads=${THREADS:-$(nproc 2>/dev/null || echo 2)}
 [ "$threads" -le 2 ] || threads=2 # the figures in the README are for two cores
 seed=0
 size=32
@@ -37,7 +38,8 @@ if [ -n "${RECORDING:-}" ]; then
   [ -z "${INTERVAL:-}" ] || prepare+=(--frame-interval "$INTERVAL")
   label=$LABELS
   # The labelled objects are those of the last channel; a scene without walls has no preferred direction.
-  segment=(--channel "${channels[-1]%%=*}")
+  # Tiles of a growing colony are often empty, so that eight sequences may hold no object at all.
+  segment=(--channel "${channels[-1]%%=*}" --real-sequences 40)
   train=(--set training.dihedral=true)
 else
   name=phantom
