@@ -185,7 +185,9 @@ fn cores(light: &Array2<f32>, mask: &Array2<bool>, settings: &RouteSettings) -> 
         let taken = dilate(cores.mapv(|id| id != 0).view(), Neighbours::Four);
         Zip::from(&mut open).and(&taken).for_each(|open, &taken| *open &= !taken);
         let (blobs, deepest) = depths(&open);
-        open = blobs.mapv(|blob| blob != 0 && deepest[blob as usize] > THICK_PX);
+        // The glow around a bright cell is a shell, thin for its extent; a dim neighbour is as thick as cells are.
+        let thick = THICK_PX.max(0.4 * settings.radius_px);
+        open = blobs.mapv(|blob| blob != 0 && deepest[blob as usize] > thick);
     }
     cores
 }
