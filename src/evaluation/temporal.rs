@@ -21,9 +21,9 @@ pub struct ChangeHistogram {
 /// How far the changes of two sets are apart, in the normalised range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChangeDistance {
-    /// Wasserstein-1 of |x[t + 1] - x[t]|.
+    /// Wasserstein-1 of `|x[t + 1] - x[t]|`.
     pub absolute: f64,
-    /// Wasserstein-1 of x[t + 1] - x[t], which also sees a drift to brighter or darker.
+    /// Wasserstein-1 of `x[t + 1] - x[t]`, which also sees a drift to brighter or darker.
     pub signed: f64,
 }
 
@@ -58,7 +58,7 @@ impl ChangeHistogram {
         })
     }
 
-    /// Returns pairs per bin of |x[t + 1] - x[t]|, for `bins` equal bins of [0, `up_to`] in the normalised range; larger
+    /// Returns pairs per bin of `|x[t + 1] - x[t]|`, for `bins` equal bins of [0, `up_to`] in the normalised range; larger
     /// ones fall into the last bin.
     pub fn binned(&self, calibration: &Calibration, bins: usize, up_to: f64) -> Vec<f64> {
         let mut binned = vec![0.0; bins];
@@ -69,7 +69,7 @@ impl ChangeHistogram {
         binned
     }
 
-    /// Returns the smallest |x[t + 1] - x[t]| that at least the share `q` of all pairs stays below or at, in the
+    /// Returns the smallest `|x[t + 1] - x[t]|` that at least the share `q` of all pairs stays below or at, in the
     /// normalised range; 0 without pairs.
     pub fn quantile(&self, calibration: &Calibration, q: f64) -> f64 {
         let absolute = self.absolute();

@@ -1,7 +1,7 @@
 //! Pictures and pages for people: contact sheets, plots, self-contained HTML.
 //!
 //! A leaf: it knows arrays, colours and text, but no plate, network or metric, so every program may use it.
-//! Start with [`contact_sheet`] for pictures of sequences and [`html`] for a page that holds everything in one file.
+//! Start with [`mod@contact_sheet`] for pictures of sequences and [`html`] for a page that holds everything in one file.
 
 pub mod contact_sheet;
 mod font;
