@@ -12,7 +12,7 @@ help: ## List these commands
 	@echo "  LAPSEGAN_CUDA=1 make setup                             libtorch with everything a GPU needs"
 	@echo "  LIBTORCH=/path make setup                              a libtorch 2.11.0 that is there"
 
-setup: ## Check what is needed and fetch libtorch 2.11.0 into ./libtorch (437 MB; nothing outside the checkout)
+setup: ## Check what is needed and fetch libtorch 2.11.0 into ./libtorch (502 MB; nothing outside the checkout)
 	@bash containers/check-prerequisites.sh
 	@bash containers/fetch-libtorch.sh libtorch
 

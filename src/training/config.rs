@@ -44,8 +44,8 @@ pub struct TrainingConfig {
     pub ema_rampup: f64,
     /// Weight of R1.
     pub r1_gamma: f64,
-    /// Divide the sum of the pixel logits by the root of their number in R1. Published: false; the sum then outweighs
-    /// the scalar logit a thousand times at 32 px, and the discriminator goes blind for detail.
+    /// Divide the sum of the pixel logits by the root of their number in R1. Published: false; the sum then has a
+    /// thousand terms at 32 px beside one scalar logit.
     pub r1_normalise_pixels: bool,
     /// Iterations between R1 steps.
     pub r1_interval: u64,

@@ -108,8 +108,7 @@ fn tiny_recipe() -> TrainingConfig {
         adam_beta1: 0.0,
         adam_beta2: 0.99,
         adam_eps: 1e-8,
-        // No clipping: the published 5 cuts R1's gradients, thousands large, to the size of the others, and the
-        // discriminator runs away.
+        // No clipping: the published 5 cuts R1's gradients, thousands large here, to the size of the others.
         gradient_clip: 1e9,
         ema_half_life_kimg: 2.0,
         ema_rampup: 0.05,
