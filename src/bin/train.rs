@@ -23,7 +23,7 @@ use lapsegan::training::checkpoint::{self, Identity};
 use lapsegan::training::loader::Dataset;
 use lapsegan::training::run::{Event, Run, train};
 use lapsegan::training::state::State;
-use lapsegan::training::{Config, Preset, TrainingError, schedule};
+use lapsegan::training::{Config, Preset, TrainingError};
 
 /// Train a generator on a dataset plate
 ///
@@ -102,9 +102,8 @@ fn execute(args: Args) -> Outcome {
     let common = &args.common;
     let mut record = Record::begin("train", common);
     let plate = Plate::open(&args.data)?;
-    let config = resolve(&args, &plate)?;
+    let mut config = resolve(&args, &plate)?;
     config.validate()?;
-    schedule::expect_built(&config.training)?;
     let minutes = |value: f64, flag: &str| {
         Duration::try_from_secs_f64(value * 60.0).map_err(|_| {
             Failure::usage(format!("{flag} {value}: expected a number of minutes"), "such as 5 or 0.5")
@@ -127,10 +126,14 @@ fn execute(args: Args) -> Outcome {
     let threads = common.thread_count();
     let device = device::select(&common.device, threads)?;
     record.input("data", &args.data)?;
-    let identity = identify(&args, &plate, config, threads)?;
     let bar = Progress::new("reading sequences", plate.indices(Split::Train).len() as u64, common.quiet);
-    let dataset = Dataset::load(&plate, common.seed, device, &|done| bar.set(done))?;
+    let dataset =
+        Dataset::load(&plate, config.training.trap.gain, common.seed, device, &|done| bar.set(done))?;
     bar.finish();
+    if config.model.standardise && config.model.range.is_empty() {
+        config.model.range = dataset.range();
+    }
+    let identity = identify(&args, &plate, config, threads)?;
 
     let mut state = State::new(&identity.config, common.seed, device);
     start(&args, &mut state, &identity)?;

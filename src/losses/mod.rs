@@ -1,4 +1,6 @@
 //! Loss terms as functions of logits, images and gradients. None of them calls a network.
 
 pub mod adversarial;
+pub mod cut_mix;
+pub mod path_length;
 pub mod r1;

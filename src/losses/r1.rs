@@ -6,8 +6,11 @@ use tch::{Kind, Tensor};
 ///
 /// `logits_sum` is a scalar computed from `images [N, ...]`, which must require a gradient. Reference: the sum runs
 /// over the scalar and all pixel logits, so the size of the term depends on the resolution.
-pub fn r1(logits_sum: &Tensor, images: &Tensor) -> Tensor {
-    let gradient = &Tensor::run_backward(&[logits_sum], &[images], true, true)[0];
+///
+/// `spread` is the unit of `images`, where it is not 1.
+pub fn r1(logits_sum: &Tensor, images: &Tensor, spread: Option<&Tensor>) -> Tensor {
+    let gradient = Tensor::run_backward(&[logits_sum], &[images], true, true).remove(0);
+    let gradient = spread.map_or_else(|| gradient.shallow_clone(), |spread| &gradient * spread);
     gradient
         .square()
         .flatten(1, -1)

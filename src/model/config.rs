@@ -1,6 +1,7 @@
 //! Sizes of the networks.
 
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 use super::ModelError;
 
@@ -57,6 +58,12 @@ pub struct ModelConfig {
     pub frames: usize,
     /// Rows and columns, a power of two.
     pub resolution: usize,
+    /// Standardise every channel inside the networks, by [`ModelConfig::range`]. Published: false; images of low
+    /// contrast then reach the discriminator as a large constant with small ripples.
+    pub standardise: bool,
+    /// Mean and standard deviation of every channel over the training part, in the networks' outer range [0, 1]; filled
+    /// in by `train` where `standardise` is set, else empty.
+    pub range: Vec<[f64; 2]>,
     /// Sizes of the generator.
     pub generator: GeneratorConfig,
     /// Sizes of the discriminator.
@@ -77,6 +84,14 @@ impl ModelConfig {
                 "domains, frames",
                 format!("{}, {}", self.domains, self.frames),
                 "at least 1 of each",
+            );
+        }
+        let fits = self.range.is_empty() || self.range.len() == self.domains;
+        if !fits || self.range.iter().any(|[mean, std]| !(mean.is_finite() && *std > 1e-6)) {
+            return wrong(
+                "model.range",
+                format!("{:?}", self.range),
+                "mean and positive standard deviation per channel, or nothing",
             );
         }
         let levels = self.generator.channels.len();
@@ -125,6 +140,17 @@ impl ModelConfig {
             );
         }
         Ok(())
+    }
+}
+
+impl ModelConfig {
+    /// Returns mean and spread as tensors that broadcast over images, `[1, D, 1, 1, 1]` each; `None` for raw images.
+    pub(super) fn range_tensors(&self, device: tch::Device) -> Option<[Tensor; 2]> {
+        let part = |i: usize| {
+            let values: Vec<f32> = self.range.iter().map(|pair| pair[i] as f32).collect();
+            Tensor::from_slice(&values).view([1, -1, 1, 1, 1]).to_device(device)
+        };
+        (self.standardise && !self.range.is_empty()).then(|| [part(0), part(1)])
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Discriminator {
     upscale: Vec<Upscale>,
     decoder: Vec<Block>,
     last: (BiasActivation, Conv),
+    range: Option<[Tensor; 2]>,
 }
 
 /// A block of the encoder or decoder.
@@ -96,11 +97,22 @@ impl Discriminator {
                 BiasActivation::new(&(&end / 0), last_width),
                 Conv::new(&(&end / 1), last_width, 1, 1, 1, 0, false),
             ),
+            range: config.range_tensors(vs.device()),
         }
+    }
+
+    /// Returns what a gradient with respect to images must be multiplied with to be one with respect to what the layers
+    /// see: the spread of every channel. `[1, D, 1, 1, 1]`
+    pub fn spread(&self) -> Option<&Tensor> {
+        self.range.as_ref().map(|[_, spread]| spread)
     }
 
     /// Judges sequences. `[N, D, T, H, W]` -> [`Logits`]
     pub fn forward(&self, images: &Tensor) -> Logits {
+        let images = match &self.range {
+            Some([mean, spread]) => (images - mean) / spread,
+            None => images.shallow_clone(),
+        };
         let mut x = channels_last(&images.flatten(1, 2)); // [N, D, T, H, W] -> [N, D T, H, W]
         let mut skips = Vec::new();
         for (i, block) in self.encoder.iter().enumerate() {

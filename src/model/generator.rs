@@ -20,6 +20,7 @@ pub struct Generator {
     stacks: Vec<Stack>,
     noise_buffers: Vec<Tensor>,
     wiring: Wiring,
+    range: Option<[Tensor; 2]>,
     latent: i64,
     latent_slots: i64,
     device: Device,
@@ -55,6 +56,7 @@ impl Generator {
             stacks,
             noise_buffers,
             wiring: sizes.wiring,
+            range: config.range_tensors(vs.device()),
             latent: sizes.latent,
             latent_slots: sizes.latent_slots(),
             device: vs.device(),
@@ -126,7 +128,11 @@ impl Generator {
                 shared.get_or_insert(style);
             }
         }
-        Tensor::stack(&images, 1) // D x [N, T, H, W] -> [N, D, T, H, W]
+        let images = Tensor::stack(&images, 1); // D x [N, T, H, W] -> [N, D, T, H, W]
+        match &self.range {
+            Some([mean, spread]) => images * spread + mean,
+            None => images,
+        }
     }
 
     /// Returns fresh noise for every layer, sample and domain, from libtorch's current seed.

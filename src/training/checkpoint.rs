@@ -24,6 +24,13 @@ use crate::optim::adam::{Adam, Moments};
 /// Version of this format.
 const FORMAT: u32 = 1;
 
+/// Running mean of the path length. `[]`
+const PATH_LENGTH_MEAN: &str = "path_length_mean";
+/// Augmentation probability. `[]`, f64
+const ADA_P: &str = "ada.p";
+/// Mean signs since its last update. `[n]`, f64
+const ADA_PENDING: &str = "ada.pending";
+
 /// The side file of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -106,6 +113,11 @@ pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf
     let generator_steps = moments("generator_adam.", &state.generator.names, &state.generator_adam);
     let discriminator_steps =
         moments("discriminator_adam.", &state.discriminator.names, &state.discriminator_adam);
+    tensors.push((PATH_LENGTH_MEAN.into(), host(&state.path_length_mean, Kind::Float)));
+    // As tensors: JSON need not give the same bits back.
+    tensors.push((ADA_P.into(), Tensor::from(state.ada.p)));
+    let pending: Vec<f64> = state.ada.pending.iter().map(|r| r.double_value(&[])).collect();
+    tensors.push((ADA_PENDING.into(), Tensor::from_slice(&pending)));
     fs::create_dir_all(folder).map_err(DataError::io(folder))?;
     let path = folder.join(format!("kimg_{:010.3}.safetensors", state.kimg()));
     let manifest = manifest(state, identity, generator_steps, discriminator_steps);
@@ -240,6 +252,17 @@ impl Checkpoint {
             &self.manifest.discriminator_steps,
             &mut state.discriminator_adam,
         )?;
+        let value = |name: &str| {
+            self.tensors.get(name).ok_or_else(|| TrainingError::Checkpoint {
+                path: self.path.clone(),
+                problem: format!("tensor {name} is missing"),
+            })
+        };
+        let device = state.path_length_mean.device();
+        state.path_length_mean = value(PATH_LENGTH_MEAN)?.to_device(device).view([]);
+        state.ada.p = value(ADA_P)?.double_value(&[]);
+        let pending = value(ADA_PENDING)?;
+        state.ada.pending = (0..pending.numel() as i64).map(|i| pending.get(i).to_device(device)).collect();
         state.iteration = self.manifest.iteration;
         state.sequences_seen = self.manifest.sequences_seen;
         Ok(())
@@ -247,10 +270,12 @@ impl Checkpoint {
 
     /// Returns the fields in which the checkpoint differs from a run, `field: checkpoint != run`.
     ///
-    /// The length of a run and what only watches it may differ.
+    /// What only watches a run may differ, and its length, where the recipe does not depend on it.
     pub fn differences(&self, run: &Identity) -> Vec<String> {
         let mut theirs = self.manifest.config.clone();
-        theirs.training.kimg = run.config.training.kimg;
+        if !run.config.training.depends_on_length() {
+            theirs.training.kimg = run.config.training.kimg;
+        }
         theirs.training.tick_kimg = run.config.training.tick_kimg;
         theirs.training.keep_checkpoints = run.config.training.keep_checkpoints;
         let mut fields = Vec::new();

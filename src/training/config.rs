@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
+use super::augment::controller::AdaConfig;
 use crate::model::ModelConfig;
 
 /// Everything a run is determined by, besides data, seed and threads.
@@ -15,15 +16,18 @@ pub struct Config {
     pub model: ModelConfig,
 }
 
-/// The recipe. Weights are not multiplied by the interval of a lazy term (as in the published code).
+/// The recipe. Weights are not multiplied by the interval of a lazy term (as in the published code); a term of weight 0
+/// is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own in a settings file")]
 pub struct TrainingConfig {
     /// Length of the run in thousands of real sequences shown to the discriminator.
     pub kimg: f64,
     /// Sequences per step.
     pub batch: usize,
+    /// Most sequences at once in memory: larger batches are taken in parts whose gradients add up; 0 takes all at once.
+    /// Minibatch statistics, top-k and the mean path length are those of a part.
+    pub micro_batch: usize,
     /// Learning rate of the generator's synthesis part.
     pub generator_lr: f64,
     /// Learning rate of the mapping network, as a factor on `generator_lr`.
@@ -55,20 +59,87 @@ pub struct TrainingConfig {
     pub mirror: bool,
     /// Use all eight symmetries of the square: for scenes without a preferred direction.
     pub dihedral: bool,
-    /// Weight of the path-length penalty; 0 switches it off.
-    pub path_length_weight: f64,
-    /// Adaptive discriminator augmentation.
-    pub ada: bool,
-    /// Drop the worst generated samples from the generator's loss as training goes on.
-    pub top_k: bool,
-    /// Largest probability of the cut-mix steps, reached at the end; 0 switches them off.
-    pub cut_mix_probability: f64,
-    /// Show the discriminator sequences in wrong time order as generated ones.
-    pub wrong_order: bool,
     /// Kimg between log lines, sample grids and checkpoints.
     pub tick_kimg: f64,
     /// Checkpoints to keep, the newest; the first one of a run always stays.
     pub keep_checkpoints: usize,
+    /// Path length regularisation.
+    pub path_length: PathLengthConfig,
+    /// Adaptive discriminator augmentation.
+    pub ada: AdaConfig,
+    /// Which generated samples count in the generator's step.
+    pub top_k: TopKConfig,
+    /// Cut-mix steps of the discriminator.
+    pub cut_mix: CutMixConfig,
+    /// Real sequences in wrong time order, shown to the discriminator as generated ones.
+    pub wrong_order: WrongOrderConfig,
+    /// Weight map of the pixel losses.
+    pub trap: TrapConfig,
+}
+
+/// Path length regularisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathLengthConfig {
+    /// Weight of the penalty.
+    pub weight: f64,
+    /// Iterations between steps.
+    pub interval: u64,
+    /// Share of a new length in the running mean.
+    pub decay: f64,
+    /// Sequences per step as a share of the batch.
+    pub batch_fraction: f64,
+}
+
+/// Top-k training of the generator (Sinha et al., NeurIPS 2020).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopKConfig {
+    /// Drop the worst generated samples from the generator's loss.
+    pub enabled: bool,
+    /// Where the share begins to fall, as a share of the run.
+    pub start: f64,
+    /// Where it has reached `fraction`.
+    pub end: f64,
+    /// Share of samples kept at the end.
+    pub fraction: f64,
+}
+
+/// Cut-mix augmentation and consistency (Schönfeld et al., CVPR 2020).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CutMixConfig {
+    /// Probability of the two steps at the end of the run; it rises from 0 in proportion.
+    pub probability: f64,
+    /// Weight of the loss on mixed images.
+    pub weight: f64,
+    /// Weight of the consistency loss.
+    pub consistency_weight: f64,
+}
+
+/// Wrong time order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrongOrderConfig {
+    /// Show the discriminator real sequences in wrong order as generated ones.
+    pub enabled: bool,
+    /// From where on, as a share of the run.
+    pub start: f64,
+    /// How many, as a share of the batch.
+    pub fraction: f64,
+    /// Draw the order with replacement, so that frames may repeat. Published: true; false gives true permutations.
+    pub with_replacement: bool,
+}
+
+/// Weight map of the pixel losses, from the `structure` labels of the training part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrapConfig {
+    /// The map is 1 plus this times the share of training frames that show structure at a pixel. Published: supported,
+    /// but no map is given.
+    pub gain: f64,
+    /// From where on, as a share of the run.
+    pub start: f64,
 }
 
 impl Config {
@@ -84,13 +155,34 @@ impl Config {
         if t.batch == 0 || t.batch > 4096 {
             return wrong("batch", t.batch.to_string(), "1 to 4096");
         }
+        if t.micro_batch > 0 && !t.batch.is_multiple_of(t.micro_batch) {
+            return wrong(
+                "micro_batch",
+                t.micro_batch.to_string(),
+                &format!("a divisor of batch {}", t.batch),
+            );
+        }
         for (field, value, most) in [
             ("kimg", t.kimg, 1e6),
             ("ema_rampup", t.ema_rampup, 1.0),
             ("r1_gamma", t.r1_gamma, 1e6),
             ("style_mixing_probability", t.style_mixing_probability, 1.0),
-            ("cut_mix_probability", t.cut_mix_probability, 1.0),
-            ("path_length_weight", t.path_length_weight, 1e6),
+            ("path_length.weight", t.path_length.weight, 1e6),
+            ("path_length.decay", t.path_length.decay, 1.0),
+            ("path_length.batch_fraction", t.path_length.batch_fraction, 1.0),
+            ("ada.initial_p", t.ada.initial_p, 1.0),
+            ("ada.max_p", t.ada.max_p, 1.0),
+            ("ada.step", t.ada.step, 1.0),
+            ("top_k.start", t.top_k.start, 1.0),
+            ("top_k.end", t.top_k.end, 1.0),
+            ("top_k.fraction", t.top_k.fraction, 1.0),
+            ("cut_mix.probability", t.cut_mix.probability, 1.0),
+            ("cut_mix.weight", t.cut_mix.weight, 1e6),
+            ("cut_mix.consistency_weight", t.cut_mix.consistency_weight, 1e6),
+            ("wrong_order.start", t.wrong_order.start, 1.0),
+            ("wrong_order.fraction", t.wrong_order.fraction, 1.0),
+            ("trap.gain", t.trap.gain, 1e6),
+            ("trap.start", t.trap.start, 1.0),
         ] {
             if !(0.0..=most).contains(&value) {
                 return wrong(field, value.to_string(), &format!("0 to {most}"));
@@ -114,9 +206,38 @@ impl Config {
                 return wrong(field, value.to_string(), "0 to below 1");
             }
         }
-        if t.r1_interval == 0 || t.keep_checkpoints == 0 {
-            return wrong("r1_interval, keep_checkpoints", "0".into(), "at least 1");
+        if t.r1_interval == 0 || t.path_length.interval == 0 || t.ada.interval == 0 || t.keep_checkpoints == 0
+        {
+            return wrong(
+                "r1_interval, path_length.interval, ada.interval, keep_checkpoints",
+                "0".into(),
+                "at least 1",
+            );
+        }
+        if !(-1.0..=1.0).contains(&t.ada.target) {
+            return wrong("ada.target", t.ada.target.to_string(), "-1 to 1");
+        }
+        if t.top_k.end < t.top_k.start {
+            return wrong("top_k.end", t.top_k.end.to_string(), "not before top_k.start");
+        }
+        if t.wrong_order.enabled && self.model.frames < 2 {
+            return wrong("wrong_order.enabled", "true".into(), "false where a sequence is a single frame");
         }
         Ok(self.model.validate()?)
+    }
+}
+
+impl TrainingConfig {
+    /// Returns the iterations of the whole run.
+    pub fn iterations(&self) -> u64 {
+        ((self.kimg * 1000.0).ceil() as u64).div_ceil(self.batch as u64)
+    }
+
+    /// Returns whether the length of the run changes what an iteration does.
+    pub fn depends_on_length(&self) -> bool {
+        self.top_k.enabled
+            || self.cut_mix.probability > 0.0
+            || self.wrong_order.enabled
+            || self.trap.gain > 0.0
     }
 }

@@ -4,9 +4,9 @@
 
 use rand::Rng;
 use rand::seq::SliceRandom;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::data::plate::{Plate, Split};
+use crate::data::plate::{Plate, Sequence, Split};
 use crate::data::{DataError, axes};
 use crate::seed;
 
@@ -24,15 +24,30 @@ pub struct Symmetry {
 pub struct Dataset {
     /// `[S, D, T, H, W]`, values in [0, 1].
     images: Tensor,
+    /// Weight of every pixel in the pixel losses: 1 plus a gain on the trap. `[H, W]`
+    pub trap_weights: Option<Tensor>,
     seed: u64,
 }
 
 impl Dataset {
     /// Reads the training split of a plate; `progress` is called with the number of sequences read.
-    pub fn load(plate: &Plate, seed: u64, device: Device, progress: &dyn Fn(u64)) -> Result<Self, DataError> {
+    ///
+    /// `trap_gain` above 0 asks for `trap_weights`, which need `structure` labels.
+    pub fn load(
+        plate: &Plate,
+        trap_gain: f64,
+        seed: u64,
+        device: Device,
+        progress: &dyn Fn(u64),
+    ) -> Result<Self, DataError> {
         let mut images = Vec::new();
+        let mut structure = None;
         for (done, index) in plate.indices(Split::Train).into_iter().enumerate() {
             let sequence = plate.read(index)?;
+            if trap_gain > 0.0 {
+                let share = structure_share(plate, &sequence)?;
+                structure = Some(structure.map_or_else(|| share.shallow_clone(), |sum: Tensor| sum + &share));
+            }
             let values = axes::channels_first(sequence.normalised(&plate.meta).view()); // [T, C, H, W] -> [C, T, H, W]
             let shape: Vec<i64> = values.shape().iter().map(|&n| n as i64).collect();
             let flat: Vec<f32> = values.into_iter().collect();
@@ -42,7 +57,9 @@ impl Dataset {
         if images.is_empty() {
             return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train" });
         }
-        Ok(Self { images: Tensor::stack(&images, 0).to_device(device), seed })
+        let trap_weights =
+            structure.map(|sum| (sum * (trap_gain / images.len() as f64) + 1.0).to_device(device));
+        Ok(Self { images: Tensor::stack(&images, 0).to_device(device), trap_weights, seed })
     }
 
     /// Returns the number of training sequences.
@@ -53,6 +70,27 @@ impl Dataset {
     /// Returns whether there is none; never true for a loaded data set.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns the first sequences, at most `count`. `[N, D, T, H, W]`
+    pub fn some(&self, count: i64) -> Tensor {
+        self.images.narrow(0, 0, count.min(self.len() as i64)).to_device(Device::Cpu)
+    }
+
+    /// Returns mean and standard deviation of every channel, rounded to four decimals, so that no order of summation
+    /// shows.
+    pub fn range(&self) -> Vec<[f64; 2]> {
+        let rounded = |value: f64| (value * 1e4).round() / 1e4;
+        (0..self.images.size()[1])
+            .map(|channel| {
+                let values = self.images.select(1, channel);
+                let mean = values.mean(Kind::Double).double_value(&[]);
+                let square = values.square().mean(Kind::Double).double_value(&[]);
+                // A constant channel stays as it is.
+                let std = (square - mean * mean).max(0.0).sqrt();
+                [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std) }]
+            })
+            .collect()
     }
 
     /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs.
@@ -77,6 +115,19 @@ impl Dataset {
             .collect();
         Tensor::stack(&samples, 0)
     }
+}
+
+/// Returns the share of a sequence's frames that show structure at a pixel. `[H, W]`
+fn structure_share(plate: &Plate, sequence: &Sequence) -> Result<Tensor, DataError> {
+    let labels = sequence.labels.get("structure").ok_or_else(|| DataError::Metadata {
+        path: plate.path.clone(),
+        field: "lapsegan.labels".into(),
+        found: "no `structure`, which training.trap.gain needs".into(),
+    })?;
+    let (frames, height, width) = labels.ids.dim(); // [T, H, W]
+    let on: Vec<f32> = labels.ids.iter().map(|&id| if id > 0 { 1.0 } else { 0.0 }).collect();
+    let on = Tensor::from_slice(&on).view([frames as i64, height as i64, width as i64]);
+    Ok(on.mean_dim(Some([0_i64].as_slice()), false, Kind::Float))
 }
 
 /// Applies one of the eight symmetries of the square to rows and columns, as far as they are allowed.

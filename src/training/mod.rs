@@ -4,8 +4,12 @@
 //! due, [`checkpoint`] what a run needs to go on. Every random draw is keyed by (seed, iteration, stream), so that
 //! resuming needs only the iteration counter.
 
+pub mod augment;
 pub mod checkpoint;
 pub mod config;
+pub mod draws;
+pub mod health;
+pub mod inputs;
 pub mod loader;
 pub mod phases;
 pub mod preset;
@@ -45,12 +49,6 @@ pub enum TrainingError {
         /// What would work.
         expected: String,
     },
-    /// The configuration asks for parts of the recipe that this version does not train with.
-    #[error("this version cannot train with {}", phases.join(", "))]
-    PhaseNotBuilt {
-        /// Names of the phases.
-        phases: Vec<String>,
-    },
     /// A checkpoint that does not belong to this run.
     #[error("{path}: checkpoint differs from this run in {}", fields.join("; "))]
     OtherRun {
@@ -66,6 +64,16 @@ pub enum TrainingError {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// The generator makes one image from all latents, see [`health`].
+    #[error(
+        "collapsed at {kimg:.3} kimg: generated sequences differ {share:.4} times as much as real ones; the last checkpoint is from before"
+    )]
+    Collapsed {
+        /// Spread of generated over spread of real sequences.
+        share: f64,
+        /// Where in the run.
+        kimg: f64,
     },
     /// A loss that is no number any more.
     #[error("{loss} is {value} at {kimg:.3} kimg; the last checkpoint is from before")]
@@ -94,9 +102,9 @@ impl Advice for TrainingError {
         match self {
             Self::Data(error) => error.exit(),
             Self::Model(error) => error.exit(),
-            Self::Config { .. } | Self::PhaseNotBuilt { .. } => Exit::Usage,
+            Self::Config { .. } => Exit::Usage,
             Self::OtherRun { .. } | Self::Checkpoint { .. } => Exit::BadInput,
-            Self::Diverged { .. } => Exit::Failed,
+            Self::Diverged { .. } | Self::Collapsed { .. } => Exit::Failed,
             Self::Stopped { exit, .. } => *exit,
         }
     }
@@ -111,15 +119,12 @@ impl Advice for TrainingError {
             Self::Config { .. } => {
                 Some("start from a preset and change one field at a time with --set".into())
             }
-            Self::PhaseNotBuilt { .. } => {
-                Some("train with --preset tiny or small, or switch these parts off with --set".into())
-            }
             Self::OtherRun { .. } => Some(
                 "resume with the run's own config.toml and data, or start a new --output from it with --init"
                     .into(),
             ),
             Self::Checkpoint { .. } => Some("use another checkpoint of the run".into()),
-            Self::Diverged { .. } => Some(
+            Self::Diverged { .. } | Self::Collapsed { .. } => Some(
                 "lower training.generator_lr and training.discriminator_lr, or raise training.r1_gamma"
                     .into(),
             ),

@@ -1,111 +1,266 @@
-//! The optimiser steps of an iteration, one function each.
+//! The optimiser steps of an iteration, one function each. All draws come from outside.
 
-use rand::Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
+use super::augment::Plan;
+use super::augment::controller::Signal;
 use super::config::TrainingConfig;
+use super::draws::Latents;
+use super::schedule::kept;
 use super::state::State;
 use crate::losses::adversarial::{call_fake, call_real};
+use crate::losses::cut_mix::{consistency_loss, cut_mix_loss, mix};
+use crate::losses::path_length::{latent_gradient, path_length};
 use crate::losses::r1::r1;
-use crate::model::Generator;
+use crate::model::Logits;
 use crate::optim::clip::clip_gradient_norm;
 use crate::optim::{Adam, gradients};
-use crate::seed;
 
 /// Named values of a step, still on the device.
 pub type Values = Vec<(&'static str, Tensor)>;
 
-/// What the draws of a phase are keyed by.
-#[derive(Clone, Copy, Debug)]
-pub struct Draw {
-    /// Seed of the run.
-    pub run_seed: u64,
-    /// Iteration, from 1.
-    pub iteration: u64,
-    /// Which phase draws.
-    pub stream: u64,
+/// What a discriminator step starts from: a part of the batch with its draws.
+#[derive(Debug)]
+pub struct DiscriminatorPart {
+    /// Real sequences. `[N, D, T, H, W]`
+    pub real: Tensor,
+    /// For as many generated ones.
+    pub latents: Latents,
+    /// How many real sequences are shown as generated ones as well, and in which order of frames.
+    pub wrong_order: Option<(i64, Vec<i64>)>,
+    /// Augmentation of the real and of the generated sequences.
+    pub plans: Option<[Plan; 2]>,
+}
+
+/// What a generator step starts from.
+#[derive(Debug)]
+pub struct GeneratorPart {
+    /// Latents.
+    pub latents: Latents,
+    /// Augmentation of what the discriminator sees.
+    pub plan: Option<Plan>,
+}
+
+/// What the discriminator saw in its main step, and said. The later steps of the iteration go on from it.
+///
+/// Reference: R1 and cut-mix work on the augmented sequences.
+#[derive(Debug)]
+pub struct Shown {
+    /// Real sequences, augmented. `[N, D, T, H, W]`
+    pub real: Tensor,
+    /// As many generated ones, augmented.
+    pub generated: Tensor,
+    /// Pixel logits of the real ones; R1 replaces them by newer ones. `[N, 1, 1, H, W]`
+    pub pixel_real: Tensor,
+    /// Pixel logits of the generated ones.
+    pub pixel_generated: Tensor,
 }
 
 /// Dmain: push logits of real sequences up, of generated ones down.
-pub fn discriminator_main(state: &mut State, config: &TrainingConfig, real: &Tensor, draw: Draw) -> Values {
-    let generated =
-        tch::no_grad(|| generate(&state.generator.net, config, real.size()[0], real.device(), draw));
-    let on_real = state.discriminator.net.forward(real);
-    let on_generated = state.discriminator.net.forward(&generated);
-    let scalar = call_real(&on_real.scalar, None) + call_fake(&on_generated.scalar, None);
-    let pixel = call_real(&on_real.pixel, None) + call_fake(&on_generated.pixel, None);
-    let norm = step(&mut state.discriminator_adam, &(&scalar + &pixel), config.gradient_clip);
-    // How often the discriminator is right about real sequences, in [-1, 1]: 1 means overfitting.
-    let sign_real = on_real.scalar.detach().sign().mean(Kind::Float);
-    vec![
-        ("loss_discriminator", scalar.detach()),
-        ("loss_discriminator_pixel", pixel.detach()),
-        ("gradient_norm_discriminator", norm),
-        ("r_real", sign_real),
-    ]
+pub fn discriminator_main(
+    state: &mut State,
+    config: &TrainingConfig,
+    weight: Option<&Tensor>,
+    parts: &[DiscriminatorPart],
+) -> (Values, Vec<Shown>) {
+    let mut step = Step::new(parts.len());
+    let mut shown = Vec::new();
+    let mut observed = Vec::new();
+    for part in parts {
+        let n = part.real.size()[0];
+        let mut generated = tch::no_grad(|| part.latents.generate(&state.generator.net));
+        if let Some((count, order)) = &part.wrong_order {
+            let order = Tensor::from_slice(order).to_device(part.real.device());
+            let shuffled = part.real.narrow(0, 0, *count).index_select(2, &order);
+            generated = Tensor::cat(&[generated, shuffled], 0);
+        }
+        let (real, generated) = match &part.plans {
+            Some([of_real, of_generated]) => (of_real.apply(&part.real), of_generated.apply(&generated)),
+            None => (part.real.shallow_clone(), generated),
+        };
+        let on_real = state.discriminator.net.forward(&real);
+        let on_generated = state.discriminator.net.forward(&generated);
+        let scalar = call_real(&on_real.scalar, None) + call_fake(&on_generated.scalar, None);
+        let pixel = call_real(&on_real.pixel, weight) + call_fake(&on_generated.pixel, weight);
+        step.add(&(&scalar + &pixel), &state.discriminator_adam);
+        step.value("loss_discriminator", &scalar);
+        step.value("loss_discriminator_pixel", &pixel);
+        // How often the discriminator is right about real sequences, in [-1, 1]: 1 means overfitting.
+        step.value("r_real", &on_real.scalar.detach().sign().mean(Kind::Float));
+        shown.push(Shown {
+            real: real.detach(),
+            generated: generated.narrow(0, 0, n),
+            pixel_real: on_real.pixel.detach(),
+            pixel_generated: on_generated.pixel.detach().narrow(0, 0, n),
+        });
+        observed.push(if config.ada.signal == Signal::Real { on_real } else { on_generated });
+    }
+    if config.ada.enabled {
+        state.ada.observe(&observed, &config.ada);
+    }
+    let values =
+        step.take(&mut state.discriminator_adam, config.gradient_clip, "gradient_norm_discriminator");
+    (values, shown)
 }
 
 /// Dreg: keep the discriminator flat around real sequences.
-pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, real: &Tensor) -> Values {
-    let real = real.detach().set_requires_grad(true);
-    let logits = state.discriminator.net.forward(&real);
-    let pixels = logits.pixel.size()[1..].iter().product::<i64>() as f64;
-    let pixel_weight = if config.r1_normalise_pixels { pixels.sqrt().recip() } else { 1.0 };
-    let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float) * pixel_weight;
-    let penalty = r1(&sum, &real);
-    let norm = step(&mut state.discriminator_adam, &(&penalty * config.r1_gamma), config.gradient_clip);
-    vec![("r1_penalty", penalty.detach()), ("gradient_norm_r1", norm)]
+pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, shown: &mut [Shown]) -> Values {
+    let mut step = Step::new(shown.len());
+    for part in shown {
+        let real = part.real.detach().set_requires_grad(true);
+        let logits = state.discriminator.net.forward(&real);
+        let pixels = logits.pixel.size()[1..].iter().product::<i64>() as f64;
+        let pixel_weight = if config.r1_normalise_pixels { pixels.sqrt().recip() } else { 1.0 };
+        let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float) * pixel_weight;
+        let penalty = r1(&sum, &real, state.discriminator.net.spread());
+        step.add(&(&penalty * config.r1_gamma), &state.discriminator_adam);
+        step.value("r1_penalty", &penalty);
+        part.pixel_real = logits.pixel.detach();
+    }
+    step.take(&mut state.discriminator_adam, config.gradient_clip, "gradient_norm_r1")
+}
+
+/// Dcut: tell real from generated regions of mixed images. `map [1, 1, 1, H, W]`
+pub fn cut_mix(state: &mut State, config: &TrainingConfig, shown: &[Shown], map: &Tensor) -> Values {
+    let mut step = Step::new(shown.len());
+    for part in shown {
+        let logits = state.discriminator.net.forward(&mix(&part.real, &part.generated, map));
+        let (real, generated) = cut_mix_loss(&logits.pixel, map);
+        let loss = (real + generated) * config.cut_mix.weight;
+        step.add(&loss, &state.discriminator_adam);
+        step.value("loss_cut_mix", &loss);
+    }
+    step.take(&mut state.discriminator_adam, config.gradient_clip, "gradient_norm_cut_mix")
+}
+
+/// Dcons: pixel logits of mixed images as the mixed pixel logits. `map [1, 1, 1, H, W]`
+pub fn cut_mix_consistency(
+    state: &mut State,
+    config: &TrainingConfig,
+    shown: &[Shown],
+    map: &Tensor,
+) -> Values {
+    let mut step = Step::new(shown.len());
+    for part in shown {
+        let logits = state.discriminator.net.forward(&mix(&part.real, &part.generated, map));
+        let target = mix(&part.pixel_real, &part.pixel_generated, map);
+        let loss = consistency_loss(&logits.pixel, &target) * config.cut_mix.consistency_weight;
+        step.add(&loss, &state.discriminator_adam);
+        step.value("loss_consistency", &loss);
+    }
+    step.take(&mut state.discriminator_adam, config.gradient_clip, "gradient_norm_consistency")
 }
 
 /// Gmain: push logits of generated sequences up. The discriminator's own gradients are not computed.
 pub fn generator_main(
     state: &mut State,
     config: &TrainingConfig,
-    batch: i64,
-    device: Device,
-    draw: Draw,
+    weight: Option<&Tensor>,
+    top_k_fraction: f64,
+    parts: &[GeneratorPart],
 ) -> Values {
-    let generated = generate(&state.generator.net, config, batch, device, draw);
-    let logits = state.discriminator.net.forward(&generated);
-    let scalar = call_real(&logits.scalar, None);
-    let pixel = call_real(&logits.pixel, None);
-    let norm = step(&mut state.generator_adam, &(&scalar + &pixel), config.gradient_clip);
-    vec![
-        ("loss_generator", scalar.detach()),
-        ("loss_generator_pixel", pixel.detach()),
-        ("gradient_norm_generator", norm),
-    ]
+    let mut step = Step::new(parts.len());
+    let mut observed = Vec::new();
+    for part in parts {
+        let generated = part.latents.generate(&state.generator.net);
+        let generated =
+            part.plan.as_ref().map_or_else(|| generated.shallow_clone(), |plan| plan.apply(&generated));
+        let logits = state.discriminator.net.forward(&generated);
+        let best = top_k(&logits, top_k_fraction);
+        let scalar = call_real(&best.scalar, None);
+        let pixel = call_real(&best.pixel, weight);
+        step.add(&(&scalar + &pixel), &state.generator_adam);
+        step.value("loss_generator", &scalar);
+        step.value("loss_generator_pixel", &pixel);
+        observed.push(logits);
+    }
+    if config.ada.enabled && config.ada.signal == Signal::Generated {
+        state.ada.observe(&observed, &config.ada);
+    }
+    step.take(&mut state.generator_adam, config.gradient_clip, "gradient_norm_generator")
 }
 
-/// Generates a training batch with fresh latents and noise, and mixed styles at the configured probability.
-fn generate(
-    generator: &Generator,
+/// Gpl: equal steps in latent space should change the image equally. Each part is latents and image noise
+/// `[N, D, T, H, W]`.
+pub fn generator_path_length(
+    state: &mut State,
     config: &TrainingConfig,
-    batch: i64,
-    device: Device,
-    draw: Draw,
-) -> Tensor {
-    let key = [draw.run_seed, draw.iteration, draw.stream];
-    let mut host = seed::stream(&key);
-    let device_seed = seed::key(&key) as i64;
-    // Seeds every device's generator.
-    tch::manual_seed(device_seed);
-    let latent = || generator.map(&Tensor::randn([batch, generator.latent_size()], (Kind::Float, device)));
-    let w = latent();
-    let ws = if host.random_bool(config.style_mixing_probability) {
-        // Reference: the second latent always controls at least the last two slots.
-        let inject_index = host.random_range(1..=generator.latent_slots() - 2);
-        generator.mix(&w, &latent(), inject_index)
-    } else {
-        generator.broadcast(&w)
-    };
-    generator.synthesise(&ws, &mut generator.random_noise(batch))
+    parts: &[(Latents, Tensor)],
+) -> Values {
+    let mut step = Step::new(parts.len());
+    let mut means = Vec::new();
+    for (latents, noise) in parts {
+        let ws = latents.map(&state.generator.net);
+        let images = latents.synthesise(&state.generator.net, &ws);
+        let gradient = latent_gradient(&images, &ws, noise);
+        let term = path_length(&gradient, &state.path_length_mean, config.path_length.decay);
+        let loss = &term.penalty * config.path_length.weight;
+        step.add(&loss, &state.generator_adam);
+        step.value("loss_path_length", &loss);
+        step.value("path_length", &term.length);
+        means.push(term.mean);
+    }
+    state.path_length_mean = Tensor::stack(&means, 0).mean(Kind::Float);
+    step.take(&mut state.generator_adam, config.gradient_clip, "gradient_norm_path_length")
 }
 
-/// Backward, clip, Adam. Returns the gradient norm before clipping.
-fn step(adam: &mut Adam, loss: &Tensor, gradient_clip: f64) -> Tensor {
-    let mut gradients = gradients(loss, adam.parameters());
-    let norm = clip_gradient_norm(&mut gradients, gradient_clip);
-    adam.step(&gradients);
-    norm
+/// Returns the share of samples with the largest scalar logits, both heads alike.
+pub fn top_k(logits: &Logits, fraction: f64) -> Logits {
+    let n = logits.scalar.size()[0];
+    let k = kept(n, fraction);
+    if k == n {
+        return Logits { scalar: logits.scalar.shallow_clone(), pixel: logits.pixel.shallow_clone() };
+    }
+    let (_, rows) = logits.scalar.detach().flatten(0, -1).topk(k, 0, true, true);
+    Logits { scalar: logits.scalar.index_select(0, &rows), pixel: logits.pixel.index_select(0, &rows) }
+}
+
+/// Gradients and values of one optimiser step, averaged over the parts of a batch.
+struct Step {
+    gradients: Vec<Option<Tensor>>,
+    values: Values,
+    share: f64,
+}
+
+impl Step {
+    fn new(parts: usize) -> Self {
+        Self { gradients: Vec::new(), values: Vec::new(), share: 1.0 / parts.max(1) as f64 }
+    }
+
+    /// Backward of one part's loss.
+    fn add(&mut self, loss: &Tensor, adam: &Adam) {
+        let whole = self.share == 1.0;
+        let part = if whole {
+            gradients(loss, adam.parameters())
+        } else {
+            gradients(&(loss * self.share), adam.parameters())
+        };
+        if self.gradients.is_empty() {
+            self.gradients = part;
+            return;
+        }
+        for (sum, part) in self.gradients.iter_mut().zip(part) {
+            *sum = match (sum.take(), part) {
+                (Some(sum), Some(part)) => Some(sum + part),
+                (sum, part) => sum.or(part),
+            };
+        }
+    }
+
+    /// Notes a value of one part.
+    fn value(&mut self, name: &'static str, value: &Tensor) {
+        let value = value.detach() * self.share;
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += value,
+            None => self.values.push((name, value)),
+        }
+    }
+
+    /// Clips, steps, and returns the values with the gradient norm before clipping.
+    fn take(mut self, adam: &mut Adam, gradient_clip: f64, norm_name: &'static str) -> Values {
+        let norm = clip_gradient_norm(&mut self.gradients, gradient_clip);
+        adam.step(&self.gradients);
+        self.values.push((norm_name, norm));
+        self.values
+    }
 }

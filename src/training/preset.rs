@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, TrainingConfig};
+use super::augment::Geometry;
+use super::augment::controller::{AdaConfig, Signal};
+use super::config::{
+    Config, CutMixConfig, PathLengthConfig, TopKConfig, TrainingConfig, TrapConfig, WrongOrderConfig,
+};
 use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
 
 /// A named configuration.
@@ -38,9 +42,12 @@ impl Preset {
         let training = match self {
             Self::Tiny => tiny_recipe(),
             Self::Small => small_recipe(),
-            Self::Paper | Self::Original => published_recipe(),
+            Self::Paper | Self::Original => published_recipe(self),
         };
-        Config { training, model: ModelConfig { domains, frames, resolution, generator, discriminator } }
+        let standardise = matches!(self, Self::Tiny | Self::Small);
+        let range = Vec::new();
+        let model = ModelConfig { domains, frames, resolution, standardise, range, generator, discriminator };
+        Config { training, model }
     }
 }
 
@@ -99,9 +106,11 @@ fn shallower(encoder: &[i64], levels: usize) -> &[i64] {
 
 /// Chosen by curves of sliced Wasserstein distance against kimg on the phantom, see `tests/benches/README.md`.
 fn tiny_recipe() -> TrainingConfig {
+    let published = published_recipe(Preset::Paper);
     TrainingConfig {
         kimg: 20.0,
         batch: 8,
+        micro_batch: 0,
         generator_lr: 4e-3,
         mapping_lr_factor: 0.01,
         discriminator_lr: 4e-3,
@@ -118,13 +127,14 @@ fn tiny_recipe() -> TrainingConfig {
         style_mixing_probability: 0.0,
         mirror: true,
         dihedral: false,
-        path_length_weight: 0.0,
-        ada: false,
-        top_k: false,
-        cut_mix_probability: 0.0,
-        wrong_order: false,
         tick_kimg: 2.0,
         keep_checkpoints: 3,
+        path_length: PathLengthConfig { weight: 0.0, ..published.path_length },
+        ada: AdaConfig { enabled: false, ..published.ada },
+        top_k: TopKConfig { enabled: false, ..published.top_k },
+        cut_mix: CutMixConfig { probability: 0.0, ..published.cut_mix },
+        wrong_order: WrongOrderConfig { enabled: false, ..published.wrong_order },
+        trap: published.trap,
     }
 }
 
@@ -141,10 +151,12 @@ fn small_recipe() -> TrainingConfig {
 }
 
 /// Section 13 of the published configuration; 100 epochs of about 3,200 windows per focal plane.
-fn published_recipe() -> TrainingConfig {
+fn published_recipe(preset: Preset) -> TrainingConfig {
+    let original = preset == Preset::Original;
     TrainingConfig {
         kimg: 800.0,
         batch: 24,
+        micro_batch: 0,
         generator_lr: 2e-4,
         mapping_lr_factor: 0.01,
         discriminator_lr: 6e-4,
@@ -161,14 +173,35 @@ fn published_recipe() -> TrainingConfig {
         style_mixing_probability: 0.9,
         mirror: true,
         dihedral: false,
-        // ln 2 / (256^2 (ln 256 - ln 2)): StyleGAN2's constant.
-        path_length_weight: 2.1798e-6,
-        ada: true,
-        top_k: true,
-        cut_mix_probability: 0.5,
-        wrong_order: true,
         tick_kimg: 4.0,
         keep_checkpoints: 3,
+        path_length: PathLengthConfig {
+            // Published: ln 2 / (256^2 (ln 256 - ln 2)), StyleGAN2's constant for noise that is not normalised; here it
+            // is, so the term was about 10^6 times too weak. StyleGAN2's weight for normalised noise is 2.
+            weight: if original { 2.1798e-6 } else { 2.0 },
+            interval: 16,
+            decay: 0.01,
+            batch_fraction: 0.5,
+        },
+        ada: AdaConfig {
+            enabled: true,
+            initial_p: 0.05,
+            max_p: 0.8,
+            step: 0.005,
+            target: 0.6,
+            interval: 8,
+            signal: if original { Signal::Generated } else { Signal::Real },
+            geometry: if original { Geometry::Original } else { Geometry::Composed },
+        },
+        top_k: TopKConfig { enabled: true, start: 0.25, end: 0.75, fraction: 0.5 },
+        cut_mix: CutMixConfig { probability: 0.5, weight: 4.0, consistency_weight: 4.0 },
+        wrong_order: WrongOrderConfig {
+            enabled: true,
+            start: 0.75,
+            fraction: 0.25,
+            with_replacement: original,
+        },
+        trap: TrapConfig { gain: 0.0, start: 0.25 },
     }
 }
 

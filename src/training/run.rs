@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::checkpoint::{self, Identity};
+use super::health::{Health, expect_finite};
+use super::inputs::Inputs;
 use super::loader::{Dataset, Symmetry};
-use super::phases::{self, Draw};
+use super::phases;
 use super::schedule::{self, Phase};
 use super::state::State;
 use super::stats::{self, Accumulator};
 use super::{TrainingError, samples};
 use crate::data::DataError;
 use crate::error::Exit;
+use crate::losses::cut_mix::Cut;
 use crate::optim::ema;
 
 /// What a run works on.
@@ -55,7 +58,7 @@ pub enum Event {
 /// [`TrainingError::Stopped`].
 ///
 /// # Errors
-/// [`TrainingError::Diverged`] where a loss is no number any more, and what writing says.
+/// [`TrainingError::Diverged`] where a loss is no number any more, [`TrainingError::Collapsed`], and what writing says.
 pub fn train(
     run: &Run,
     state: &mut State,
@@ -68,28 +71,47 @@ pub fn train(
     let goal = (config.kimg * 1000.0).ceil() as u64;
     let tick = (config.tick_kimg * 1000.0).max(1.0) as u64;
     let mut means = Accumulator::default();
+    let mut health = Health::default();
     let started = Instant::now();
     let (mut tick_started, mut tick_seen) = (Instant::now(), state.sequences_seen);
     let mut last_checkpoint = Instant::now();
 
     stats::truncate(run.folder, state.kimg())?;
     if state.sequences_seen == 0 {
-        write_samples(run, state)?;
+        let _ = write_samples(run, state)?;
         checkpoint::save(&checkpoints, state, &run.identity)?;
     }
     while state.sequences_seen < goal {
         // The batch and all draws follow from the iteration alone.
         state.iteration += 1;
-        let draw = |stream| Draw { run_seed: run.identity.seed, iteration: state.iteration, stream };
-        let (draw_d, draw_g) = (draw(1), draw(2));
+        let moment = schedule::moment(state.iteration, config);
         let real = run.dataset.batch(state.iteration - 1, config.batch, symmetry);
+        let weight = run.dataset.trap_weights.as_ref().filter(|_| moment.trap);
+        let inputs =
+            Inputs { config, moment, run_seed: run.identity.seed, iteration: state.iteration, real: &real };
+        let cut_mix = inputs.cut_mix();
+        let mut shown = Vec::new();
 
-        for phase in schedule::due(state.iteration, config) {
+        for phase in schedule::due(state.iteration, config, cut_mix.is_some()) {
             means.add(match phase {
-                Phase::DiscriminatorMain => phases::discriminator_main(state, config, &real, draw_d),
-                Phase::DiscriminatorR1 => phases::discriminator_r1(state, config, &real),
+                Phase::DiscriminatorMain => {
+                    let parts = inputs.discriminator(state);
+                    let (values, seen) = phases::discriminator_main(state, config, weight, &parts);
+                    shown = seen;
+                    values
+                }
+                Phase::DiscriminatorR1 => phases::discriminator_r1(state, config, &mut shown),
+                Phase::CutMix => phases::cut_mix(state, config, &shown, &map(cut_mix.map(|c| c[0]), &real)),
+                Phase::CutMixConsistency => {
+                    phases::cut_mix_consistency(state, config, &shown, &map(cut_mix.map(|c| c[1]), &real))
+                }
                 Phase::GeneratorMain => {
-                    phases::generator_main(state, config, config.batch as i64, run.device, draw_g)
+                    let parts = inputs.generator(state);
+                    phases::generator_main(state, config, weight, moment.top_k_fraction, &parts)
+                }
+                Phase::PathLength => {
+                    let parts = inputs.path_length(state);
+                    phases::generator_path_length(state, config, &parts)
                 }
             });
         }
@@ -102,18 +124,14 @@ pub fn train(
 
         let done = state.sequences_seen >= goal;
         if done || state.sequences_seen / tick > (state.sequences_seen - config.batch as u64) / tick {
-            let means = means.take();
+            let mut means = means.take();
+            expect_finite(&means, state.kimg())?;
+            let samples = write_samples(run, state)?;
+            let spread = health.check(&run.dataset.some(samples.size()[0]), &samples, state.kimg())?;
+            means.extend([("spread", spread), ("ada_p", state.ada.p)]);
             let seconds = tick_started.elapsed().as_secs_f64();
             let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);
-            if let Some((loss, value)) = means.iter().find(|(_, value)| !value.is_finite()) {
-                return Err(TrainingError::Diverged {
-                    loss: (*loss).into(),
-                    value: *value,
-                    kimg: state.kimg(),
-                });
-            }
             stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;
-            write_samples(run, state)?;
             watch(Event::Tick { kimg: state.kimg(), seconds_per_kimg, means });
             (tick_started, tick_seen) = (Instant::now(), state.sequences_seen);
         }
@@ -122,6 +140,8 @@ pub fn train(
         let reason =
             stop().or_else(|| budget_used.map(|_| ("time budget used".to_owned(), Exit::TimeBudget)));
         if !done && (reason.is_some() || last_checkpoint.elapsed() >= run.checkpoint_interval) {
+            // A checkpoint of a broken state would push out the good ones.
+            expect_finite(&means.peek(), state.kimg())?;
             checkpoint::save(&checkpoints, state, &run.identity)?;
             checkpoint::prune(&checkpoints, config.keep_checkpoints)?;
             last_checkpoint = Instant::now();
@@ -135,7 +155,14 @@ pub fn train(
     Ok(last)
 }
 
-fn write_samples(run: &Run, state: &State) -> Result<(), TrainingError> {
+/// Returns the map of a cut for images like `real`. `[1, 1, 1, H, W]`
+fn map(cut: Option<Cut>, real: &Tensor) -> Tensor {
+    let (height, width) = (real.size()[3], real.size()[4]);
+    cut.expect("the phase is due only where a cut was drawn").map(height, width, real.device())
+}
+
+/// Writes the sample grid and returns its sequences. `[N, D, T, H, W]`
+fn write_samples(run: &Run, state: &State) -> Result<Tensor, TrainingError> {
     let folder = run.folder.join("samples");
     std::fs::create_dir_all(&folder).map_err(DataError::io(&folder))?;
     let path = folder.join(format!("kimg_{:010.3}.png", state.kimg()));

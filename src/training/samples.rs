@@ -16,14 +16,15 @@ use crate::seed;
 /// Sequences on a grid.
 const COUNT: i64 = 16;
 
-/// Renders the grid of a generator with its stored noise and writes it as PNG.
+/// Renders the grid of a generator with its stored noise, writes it as PNG and returns the sequences.
+/// `[N, D, T, H, W]`
 pub fn write(
     path: &Path,
     generator: &Generator,
     data: &PlateMeta,
     run_seed: u64,
     device: Device,
-) -> Result<(), TrainingError> {
+) -> Result<Tensor, TrainingError> {
     tch::manual_seed(seed::key(&[run_seed, 0x6A1D]) as i64);
     let z = Tensor::randn([COUNT, generator.latent_size()], (Kind::Float, Device::Cpu)).to_device(device);
     let images = tch::no_grad(|| {
@@ -40,5 +41,6 @@ pub fn write(
         })
         .collect();
     let png = overview(&panels).to_png_bytes().map_err(std::io::Error::other).map_err(DataError::io(path))?;
-    Ok(write_file(path, &png)?)
+    write_file(path, &png)?;
+    Ok(images)
 }

@@ -1,8 +1,9 @@
 //! What a run consists of at any moment: networks, optimisers, counters.
 
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use super::augment::controller::Controller;
 use super::config::Config;
 use crate::model::weights::sorted;
 use crate::model::{Discriminator, Generator};
@@ -22,6 +23,10 @@ pub struct State {
     pub generator_adam: Adam,
     /// Optimiser of the discriminator.
     pub discriminator_adam: Adam,
+    /// Running mean of the path length. `[]`
+    pub path_length_mean: Tensor,
+    /// Augmentation probability and what it follows.
+    pub ada: Controller,
     /// Iterations done.
     pub iteration: u64,
     /// Real sequences shown to the discriminator.
@@ -89,6 +94,8 @@ impl State {
             discriminator,
             generator_adam,
             discriminator_adam,
+            path_length_mean: Tensor::zeros([], (Kind::Float, device)),
+            ada: Controller::new(&t.ada),
             iteration: 0,
             sequences_seen: 0,
         }

@@ -32,12 +32,19 @@ impl Accumulator {
         }
     }
 
-    /// Returns the means in the order of first appearance, and starts anew.
+    /// Returns the means so far, in the order of first appearance.
+    pub fn peek(&self) -> Vec<(&'static str, f64)> {
+        self.sums
+            .iter()
+            .map(|(name, sum, count)| (*name, sum.double_value(&[]) / f64::from(*count)))
+            .collect()
+    }
+
+    /// Returns the means and starts anew.
     pub fn take(&mut self) -> Vec<(&'static str, f64)> {
-        let mean = |(name, sum, count): (&'static str, Tensor, u32)| {
-            (name, sum.double_value(&[]) / f64::from(count))
-        };
-        std::mem::take(&mut self.sums).into_iter().map(mean).collect()
+        let means = self.peek();
+        self.sums.clear();
+        means
     }
 }
 

@@ -5,10 +5,9 @@ use lapsegan::losses::r1::r1;
 use lapsegan::model::{Discriminator, DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
 use tch::{Kind, Tensor};
 
-use super::{FORWARD, GRADIENT, fixture, store, weighted_sum};
+use super::{Case, FORWARD, GRADIENT, fixtures, store, weighted_sum};
 
-fn check(name: &str) {
-    let Some(case) = fixture(name) else { return };
+fn check(case: &Case) {
     let pairs = |key: &str| -> Vec<[i64; 2]> {
         let flat = Vec::<i64>::try_from(case.get(key).flatten(0, -1)).unwrap();
         flat.chunks(2).map(|pair| [pair[0], pair[1]]).collect()
@@ -18,6 +17,8 @@ fn check(name: &str) {
         domains: size[1] as usize,
         frames: size[2] as usize,
         resolution: size[3] as usize,
+        standardise: false,
+        range: Vec::new(),
         generator: GeneratorConfig {
             channels: vec![8; 2],
             latent: 8,
@@ -49,10 +50,10 @@ fn check(name: &str) {
     let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float);
     let gradient = &Tensor::run_backward(&[&sum], &[&x], true, true)[0];
     case.expect("r1.out.grad_x", gradient, GRADIENT);
-    let penalty = r1(&sum, &x);
+    let penalty = r1(&sum, &x, None);
     case.expect("r1.out.value", &penalty, GRADIENT);
     case.expect_gradients(&penalty, &vs, "r1.grad.w.");
-    case.expect("r1_scalar_only.out.value", &r1(&logits.scalar.sum(Kind::Float), &x), GRADIENT);
+    case.expect("r1_scalar_only.out.value", &r1(&logits.scalar.sum(Kind::Float), &x, None), GRADIENT);
 
     let (real, fake) =
         (discriminator.forward(case.get("in.x")), discriminator.forward(case.get("in.x_fake")));
@@ -70,6 +71,6 @@ fn check(name: &str) {
 }
 
 #[test]
-fn tiny_discriminator_matches_with_loss_r1_and_gradients() {
-    check("discriminator_tiny");
+fn discriminators_match_with_loss_r1_and_gradients() {
+    fixtures("discriminator").iter().for_each(check);
 }

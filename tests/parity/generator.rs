@@ -1,10 +1,11 @@
 //! `generator_*`: the whole generator, both wirings, all gradients.
 
+use lapsegan::losses::path_length::{latent_gradient, path_length};
 use lapsegan::model::{DiscriminatorConfig, Generator, GeneratorConfig, ModelConfig, Wiring};
 use tch::Tensor;
 use tch::nn::VarStore;
 
-use super::{Case, FORWARD, fixture, store, weighted_sum};
+use super::{Case, FORWARD, GRADIENT, fixtures, store, weighted_sum};
 
 fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
     let channels = Vec::<i64>::try_from(case.get("cfg.channels")).unwrap();
@@ -14,6 +15,8 @@ fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
         domains: image[1] as usize,
         frames: image[2] as usize,
         resolution: image[3] as usize,
+        standardise: false,
+        range: Vec::new(),
         generator: GeneratorConfig {
             channels,
             latent: sizes[0],
@@ -31,13 +34,12 @@ fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
     (vs, generator)
 }
 
-fn check(name: &str) {
-    let Some(case) = fixture(name) else { return };
+fn check(case: &Case) {
     let given = |layer: usize| {
         let key = if layer == 0 { "in.noise.start".into() } else { format!("in.noise.{}", layer - 1) };
         case.get(&key).shallow_clone()
     };
-    let (vs, generator) = build(&case, Wiring::Original);
+    let (vs, generator) = build(case, Wiring::Original);
     let z1 = case.input("in.z1");
     let w1 = generator.map(&z1);
     case.expect("out.w1", &w1, FORWARD);
@@ -62,13 +64,24 @@ fn check(name: &str) {
         case.expect("out.image_latent", &synthesise(case.get("in.latent")), FORWARD);
     }
 
-    let (_vs, repaired) = build(&case, Wiring::Paper);
+    let pl = case.below("pl.");
+    let latents = mixed;
+    let images = synthesise(&latents);
+    let gradient = latent_gradient(&images, &latents, pl.get("noise"));
+    pl.expect("out.latent_grads", &gradient, GRADIENT);
+    let term = path_length(&gradient, &pl.get("mean_before").view([]), 0.01);
+    pl.expect("out.length", &term.length, GRADIENT);
+    pl.expect("out.penalty", &term.penalty, GRADIENT);
+    pl.expect("out.mean_after", &term.mean.view([1]), GRADIENT);
+    pl.expect_gradients(&term.penalty, &vs, "grad.w.");
+
+    let (_vs, repaired) = build(case, Wiring::Paper);
     let ws = repaired.broadcast(&repaired.map(&z1));
     let image = repaired.synthesise(&ws, &mut |_, layer, _| given(layer));
     case.expect("out.image_z1_repaired", &image, FORWARD);
 }
 
 #[test]
-fn tiny_generator_matches_in_both_wirings_with_gradients() {
-    check("generator_tiny");
+fn generators_match_in_both_wirings_with_gradients_and_path_length() {
+    fixtures("generator").iter().for_each(check);
 }

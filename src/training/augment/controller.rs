@@ -1,0 +1,75 @@
+//! The augmentation probability, adapted so that the discriminator neither overfits nor starves.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::model::Logits;
+
+/// Which predictions drive the probability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    /// Those on generated sequences, as in the published code. A discriminator that overfits calls them generated, so
+    /// the probability falls, and stays at zero for most of a run.
+    Generated,
+    /// Those on real sequences, as in the article on adaptive augmentation: always real means overfitting.
+    Real,
+}
+
+/// Settings of adaptive augmentation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaConfig {
+    /// Augment what the discriminator sees.
+    pub enabled: bool,
+    /// Probability at the start, in [0, 1].
+    pub initial_p: f64,
+    /// Largest probability, in [0, 1].
+    pub max_p: f64,
+    /// Change of the probability per update.
+    pub step: f64,
+    /// The probability rises where the mean sign is above this, in [-1, 1].
+    pub target: f64,
+    /// Discriminator calls per update.
+    pub interval: usize,
+    /// Which calls count.
+    pub signal: Signal,
+    /// Which pipeline.
+    pub geometry: super::Geometry,
+}
+
+/// Probability and the statistics of the calls since its last update.
+#[derive(Debug)]
+pub struct Controller {
+    /// Augmentation probability.
+    pub p: f64,
+    /// Mean signs since the last update; they stay on the device until they are needed. `[]` each, f64
+    pub pending: Vec<Tensor>,
+}
+
+impl Controller {
+    /// Starts at the initial probability.
+    pub fn new(config: &AdaConfig) -> Self {
+        Self { p: config.initial_p, pending: Vec::new() }
+    }
+
+    /// Takes in the logits of one call whose predictions count, and updates the probability when it is due.
+    ///
+    /// The statistic is `0.5 mean sign(scalar) + 0.5 mean over samples of sign(mean pixel logit)`.
+    pub fn observe(&mut self, logits: &[Logits], config: &AdaConfig) {
+        let statistic = |l: &Logits| {
+            let pixel =
+                l.pixel.detach().flatten(1, -1).mean_dim(Some([1_i64].as_slice()), false, Kind::Float);
+            let mean = |signs: Tensor| signs.sign().mean(Kind::Double) * 0.5;
+            mean(l.scalar.detach()) + mean(pixel)
+        };
+        let parts: Vec<Tensor> = logits.iter().map(statistic).collect();
+        self.pending.push(Tensor::stack(&parts, 0).mean(Kind::Double));
+        if self.pending.len() >= config.interval {
+            let r = Tensor::stack(&self.pending, 0).mean(Kind::Double).double_value(&[]);
+            let step = if r > config.target { config.step } else { -config.step };
+            self.p = (self.p + step).max(0.0).min(config.max_p);
+            self.pending.clear();
+        }
+    }
+}
