@@ -57,10 +57,10 @@ Examples:
   prepare phantom --output phantom.ome.zarr
   prepare phantom --positions 4 --size 64 --tiff frames --output phantom64.ome.zarr")]
 struct PhantomArguments {
-    /// Independent traps [default: 24]
+    /// Independent traps [default: 240]
     #[arg(long, value_name = "N", help_heading = "Simulation")]
     positions: Option<usize>,
-    /// Frames per trap, ten minutes apart [default: 24]
+    /// Frames per trap, ten minutes apart [default: 12]
     #[arg(long, value_name = "N", help_heading = "Simulation")]
     frames_per_position: Option<usize>,
     /// Rows and columns of a frame, a power of two; the field stays 13.4 um [default: 32]
@@ -69,7 +69,7 @@ struct PhantomArguments {
     /// Frames per sequence, T [default: 3]
     #[arg(long, value_name = "T", help_heading = "Sequences")]
     frames: Option<usize>,
-    /// Frames between the starts of two sequences [default: 1]
+    /// Frames between the starts of two sequences [default: 3]
     #[arg(long, value_name = "N", help_heading = "Sequences")]
     stride: Option<usize>,
     /// How counts become the networks' range [default: percentile]
@@ -318,11 +318,11 @@ fn import(flags: &ImportFlags, output: Option<&Path>, common: &Common) -> Outcom
 fn simulate(args: &PhantomArguments) -> Outcome {
     let common = &args.common;
     let base = PhantomSettings {
-        positions: 24,
-        frames_per_position: 24,
+        positions: 240,
+        frames_per_position: 12,
         size: 32,
         frames: 3,
-        stride: 1,
+        stride: 3,
         normalise: Normalise::Percentile,
     };
     let mut settings = config::resolve(&base, common.config.as_deref(), &common.set)?;

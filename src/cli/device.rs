@@ -1,4 +1,4 @@
-//! Choosing the device. The only unsafe code of the package: opening the CUDA half of libtorch.
+//! Choosing the device. With `optim/fused.rs` the only unsafe code of the package: opening the CUDA half of libtorch.
 
 use crate::error::{Advice, Exit};
 use serde_json::{Value, json};

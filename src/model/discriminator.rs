@@ -1,7 +1,7 @@
 //! The discriminator: a 2-d U-Net over the stacked frames with one logit per sequence and one per pixel.
 
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Kind, Tensor};
 
 use super::config::ModelConfig;
 use super::equalized::{BiasActivation, Conv, Linear, channels_last};
@@ -31,6 +31,7 @@ pub struct Discriminator {
     decoder: Vec<Block>,
     last: (BiasActivation, Conv),
     range: Option<[Tensor; 2]>,
+    precision: Kind,
 }
 
 /// A block of the encoder or decoder.
@@ -98,6 +99,7 @@ impl Discriminator {
                 Conv::new(&(&end / 1), last_width, 1, 1, 1, 0, false),
             ),
             range: config.range_tensors(vs.device()),
+            precision: config.precision.kind(),
         }
     }
 
@@ -113,7 +115,8 @@ impl Discriminator {
             Some([mean, spread]) => (images - mean) / spread,
             None => images.shallow_clone(),
         };
-        let mut x = channels_last(&images.flatten(1, 2)); // [N, D, T, H, W] -> [N, D T, H, W]
+        // [N, D, T, H, W] -> [N, D T, H, W]; everything after follows the kind of the input.
+        let mut x = channels_last(&images.flatten(1, 2).to_kind(self.precision));
         let mut skips = Vec::new();
         for (i, block) in self.encoder.iter().enumerate() {
             x = block.forward(&x);
@@ -123,14 +126,14 @@ impl Discriminator {
             }
         }
         let (hidden, activation, out) = &self.head;
-        let pooled = x.mean_dim(Some([2_i64, 3].as_slice()), false, x.kind()); // [N, C, H, W] -> [N, C]
+        let pooled = x.mean_dim(Some([2_i64, 3].as_slice()), false, Kind::Float); // [N, C, H, W] -> [N, C]
         let scalar = out.forward(&activation.forward(&hidden.forward(&pooled)));
         for (up, block) in self.upscale.iter().zip(&self.decoder) {
             let skip = skips.pop().expect("one feature per doubling was kept");
             x = block.forward(&Tensor::cat(&[up.forward(&x), skip], 1));
         }
         let (activation, conv) = &self.last;
-        let pixel = conv.forward(&activation.forward(&x)).unsqueeze(1); // [N, 1, H, W] -> [N, 1, 1, H, W]
+        let pixel = conv.forward(&activation.forward(&x)).to_kind(Kind::Float).unsqueeze(1); // [N, 1, H, W] -> [N, 1, 1, H, W]
         Logits { scalar, pixel }
     }
 }

@@ -39,7 +39,8 @@ impl BiasActivation {
 
     /// Returns the activation of `[N, C]` or `[N, C, H, W]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let bias = if x.dim() == 4 { self.bias.view([1, -1, 1, 1]) } else { self.bias.shallow_clone() };
+        let bias = self.bias.to_kind(x.kind());
+        let bias = if x.dim() == 4 { bias.view([1, -1, 1, 1]) } else { bias };
         leaky_relu(&(x + bias))
     }
 }
@@ -100,8 +101,8 @@ impl Conv {
     /// `[N, I, H, W] -> [N, O, H', W']`
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let size = self.weight.size();
-        let weight = &self.weight * weight_scale(&size);
-        let bias = self.bias.as_ref().map(|b| b * (2.0 / size[0] as f64).sqrt());
+        let weight = (&self.weight * weight_scale(&size)).to_kind(x.kind());
+        let bias = self.bias.as_ref().map(|b| (b * (2.0 / size[0] as f64).sqrt()).to_kind(x.kind()));
         x.conv2d(&weight, bias.as_ref(), self.stride, self.padding, 1, 1)
     }
 }

@@ -21,6 +21,7 @@ pub struct Generator {
     noise_buffers: Vec<Tensor>,
     wiring: Wiring,
     range: Option<[Tensor; 2]>,
+    precision: Kind,
     latent: i64,
     latent_slots: i64,
     device: Device,
@@ -57,6 +58,7 @@ impl Generator {
             noise_buffers,
             wiring: sizes.wiring,
             range: config.range_tensors(vs.device()),
+            precision: config.precision.kind(),
             latent: sizes.latent,
             latent_slots: sizes.latent_slots(),
             device: vs.device(),
@@ -91,7 +93,9 @@ impl Generator {
         // The first domain owns the affine maps; the others reuse its styles.
         let (mut conv_style, mut output_style) = (None, None);
         for (domain, stack) in self.stacks.iter().enumerate() {
-            let constant = channels_last(&stack.constant_input.expand([n, -1, -1, -1], false));
+            // Everything after follows the kind of the constant input.
+            let constant = stack.constant_input.to_kind(self.precision);
+            let constant = channels_last(&constant.expand([n, -1, -1, -1], false));
             let (h, style) = stack.start.forward(
                 &constant,
                 &style_of(&slot(0), conv_style.as_ref()),

@@ -21,7 +21,7 @@ pub mod scale;
 pub mod synthesis;
 pub mod weights;
 
-pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
+pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
 pub use discriminator::{Discriminator, Logits};
 pub use generator::Generator;
 

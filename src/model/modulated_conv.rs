@@ -70,17 +70,21 @@ impl ModulatedConv {
         };
         let weight = self.weight.squeeze_dim(0); // [1, O, I, k, k] -> [O, I, k, k]
         let weight = &weight * weight_scale(&weight.size());
-        let scaled = x * style.unsqueeze(-1).unsqueeze(-1);
+        let scaled = x * style.unsqueeze(-1).unsqueeze(-1).to_kind(x.kind());
+        let kernel = weight.to_kind(x.kind());
         let y = match self.mode {
-            Mode::Plain => scaled.conv2d(&weight, None::<Tensor>, 1, 1, 1, 1),
-            Mode::Output => return (scaled.conv2d(&weight, None::<Tensor>, 1, 0, 1, 1), style),
-            Mode::Up => scaled.conv_transpose2d(&weight.transpose(0, 1), None::<Tensor>, 2, 0, 0, 1, 1),
+            Mode::Plain => scaled.conv2d(&kernel, None::<Tensor>, 1, 1, 1, 1),
+            Mode::Output => {
+                let image = scaled.conv2d(&kernel, None::<Tensor>, 1, 0, 1, 1);
+                return (image.to_kind(Kind::Float), style);
+            }
+            Mode::Up => scaled.conv_transpose2d(&kernel.transpose(0, 1), None::<Tensor>, 2, 0, 0, 1, 1),
         };
         // sum over I, k, k of (weight style)^2, as a product of sums: [N, I] x [I, O] -> [N, O].
         let energy = weight.square().sum_dim_intlist(Some([2_i64, 3].as_slice()), false, Kind::Float);
         // 1e-8 keeps rsqrt finite for dead channels.
         let demodulation = (style.square().matmul(&energy.transpose(0, 1)) + 1e-8).rsqrt();
-        let y = y * demodulation.unsqueeze(-1).unsqueeze(-1);
+        let y = &y * demodulation.unsqueeze(-1).unsqueeze(-1).to_kind(y.kind());
         let y =
             self.blur_kernel.as_ref().map_or_else(|| y.shallow_clone(), |kernel| blur(&y, kernel, (2, 1)));
         (y, style)

@@ -1,7 +1,7 @@
 //! The non-local (self-attention) block of the discriminator.
 
-use tch::Tensor;
 use tch::nn::{Init, Path};
+use tch::{Kind, Tensor};
 
 use super::equalized::Conv;
 use super::residual::{shortcut, through};
@@ -40,9 +40,9 @@ impl NonLocalBlock {
         let phi = pooled(self.phi.forward(x)); // [N, O/8, HW/4]
         let g = pooled(self.g.forward(x)); // [N, O/2, HW/4]
         // Reference: the scores are not divided by the square root of their width.
-        let beta = theta.transpose(1, 2).matmul(&phi).softmax(-1, theta.kind()); // [N, HW, HW/4]
+        let beta = theta.transpose(1, 2).matmul(&phi).softmax(-1, Kind::Float).to_kind(x.kind()); // [N, HW, HW/4]
         let mixed = g.matmul(&beta.transpose(1, 2)).unflatten(2, [h, w]); // [N, O/2, HW] -> [N, O/2, H, W]
         let attention = self.o.forward(&mixed);
-        (attention * &self.gamma + through(self.shortcut.as_ref(), x)) * std::f64::consts::FRAC_1_SQRT_2
+        (attention * self.gamma.to_kind(x.kind()) + through(self.shortcut.as_ref(), x)) * std::f64::consts::FRAC_1_SQRT_2
     }
 }

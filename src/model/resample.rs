@@ -38,7 +38,7 @@ pub fn upfirdn2d(x: &Tensor, kernel: &Tensor, up: i64, down: i64, pad: (i64, i64
 pub fn blur(x: &Tensor, kernel: &Tensor, pad: (i64, i64)) -> Tensor {
     let channels = x.size()[1];
     let kernel = if pad == (2, 1) { kernel.constant_pad_nd([0, 1, 0, 1]) } else { kernel.shallow_clone() };
-    let weight = kernel.unsqueeze(0).unsqueeze(0).repeat([channels, 1, 1, 1]); // [k, k] -> [C, 1, k, k]
+    let weight = kernel.to_kind(x.kind()).unsqueeze(0).unsqueeze(0).repeat([channels, 1, 1, 1]); // [k, k] -> [C, 1, k, k]
     x.conv2d(&weight, None::<Tensor>, 1, 2, 1, channels)
 }
 
@@ -63,5 +63,6 @@ pub fn append_minibatch_std(x: &Tensor) -> Tensor {
     let variance = centred.square().mean_dim(Some([0_i64].as_slice()), false, Kind::Float);
     // 1e-8 keeps the derivative of the square root finite where all samples agree.
     let std = variance.clamp_min(1e-8).sqrt().mean(Kind::Float);
-    Tensor::cat(&[x.shallow_clone(), std.view([1, 1, 1, 1]).expand([n, 1, h, w], false)], 1)
+    let std = std.to_kind(x.kind()).view([1, 1, 1, 1]).expand([n, 1, h, w], false);
+    Tensor::cat(&[x.shallow_clone(), std], 1)
 }

@@ -37,7 +37,8 @@ impl StyledConv {
     /// Returns features and style. `noise [N or 1, 1, H', W']` is the same for all feature maps.
     pub fn forward(&self, x: &Tensor, style: &Style, noise: &Tensor) -> (Tensor, Tensor) {
         let (y, style) = self.conv.forward(x, style);
-        (self.activation.forward(&(y + noise * (&self.noise_strength * self.noise_gain))), style)
+        let noise = (noise * (&self.noise_strength * self.noise_gain)).to_kind(y.kind());
+        (self.activation.forward(&(y + noise)), style)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use tch::Tensor;
 
+use super::fused::{self, Group};
+
 /// Settings of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamConfig {
@@ -55,11 +57,15 @@ impl Adam {
     pub fn step(&mut self, gradients: &[Option<Tensor>]) {
         assert_eq!(gradients.len(), self.parameters.len(), "one gradient per parameter");
         let AdamConfig { beta1, beta2, eps } = self.config;
-        tch::no_grad(|| {
+        let mut rates: Vec<f64> = self.learning_rates.clone();
+        rates.sort_by(f64::total_cmp);
+        rates.dedup();
+        for rate in rates {
+            let mut group = Group::default();
             for (((parameter, lr), state), gradient) in
-                self.parameters.iter_mut().zip(&self.learning_rates).zip(&mut self.state).zip(gradients)
+                self.parameters.iter().zip(&self.learning_rates).zip(&mut self.state).zip(gradients)
             {
-                if gradient.is_none() && state.is_none() {
+                if *lr != rate || (gradient.is_none() && state.is_none()) {
                     continue;
                 }
                 let moments = state.get_or_insert_with(|| Moments {
@@ -68,24 +74,56 @@ impl Adam {
                     exp_avg_sq: parameter.zeros_like(),
                 });
                 moments.step += 1;
-                let _ = moments.exp_avg.g_mul_scalar_(beta1);
-                let _ = moments.exp_avg_sq.g_mul_scalar_(beta2);
-                if let Some(gradient) = gradient {
-                    moments.exp_avg += gradient * (1.0 - beta1);
-                    moments.exp_avg_sq += gradient.square() * (1.0 - beta2);
-                }
-                let correction1 = 1.0 - beta1.powi(moments.step as i32);
-                let correction2 = 1.0 - beta2.powi(moments.step as i32);
-                let denominator = moments.exp_avg_sq.sqrt() / correction2.sqrt() + eps;
-                *parameter -= &moments.exp_avg / denominator * (*lr / correction1);
+                group.steps.push(moments.step as f32);
+                group.parameters.push(parameter.shallow_clone());
+                group.exp_avgs.push(moments.exp_avg.shallow_clone());
+                group.exp_avg_sqs.push(moments.exp_avg_sq.shallow_clone());
+                // The kernel reads memory in order, whatever layout the backward pass left.
+                group.gradients.push(gradient.as_ref().map_or_else(|| parameter.zeros_like(), Tensor::contiguous));
             }
-        });
+            fused::step(&group, rate, beta1, beta2, eps);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::{Device, Kind};
+
+    /// The definition, for one parameter.
+    fn plain(p: &mut Tensor, m: &mut Tensor, v: &mut Tensor, g: &Tensor, step: i32, lr: f64, c: AdamConfig) {
+        *m = &*m * c.beta1 + g * (1.0 - c.beta1);
+        *v = &*v * c.beta2 + g.square() * (1.0 - c.beta2);
+        let denominator = v.sqrt() / (1.0 - c.beta2.powi(step)).sqrt() + c.eps;
+        *p = &*p - &*m / denominator * (lr / (1.0 - c.beta1.powi(step)));
+    }
+
+    #[test]
+    fn the_fused_kernel_follows_the_definition() {
+        let options = (Kind::Float, Device::Cpu);
+        let config = AdamConfig { beta1: 0.5, beta2: 0.99, eps: 1e-8 };
+        let start = [Tensor::randn([3, 4, 5], options), Tensor::randn([7], options), Tensor::randn([], options)];
+        let rates = [1e-2, 1e-3, 1e-2];
+        let mut adam = Adam::new(config, start.iter().map(Tensor::copy).collect(), rates.to_vec());
+        let mut expected: Vec<[Tensor; 3]> =
+            start.iter().map(|p| [p.copy(), p.zeros_like(), p.zeros_like()]).collect();
+        for step in 1..=5 {
+            // A transposed gradient: not contiguous, as a backward pass may leave it.
+            let gradients: Vec<Tensor> = start
+                .iter()
+                .map(|p| if p.dim() == 3 { Tensor::randn([5, 4, 3], options).permute([2, 1, 0]) } else { p.randn_like() })
+                .collect();
+            for ((e, g), lr) in expected.iter_mut().zip(&gradients).zip(rates) {
+                let [p, m, v] = e;
+                plain(p, m, v, g, step, lr, config);
+            }
+            adam.step(&gradients.into_iter().map(Some).collect::<Vec<_>>());
+        }
+        for (actual, [expected, ..]) in adam.parameters().iter().zip(&expected) {
+            assert!((actual - expected).abs().max().double_value(&[]) < 1e-6);
+        }
+    }
 
     #[test]
     fn a_parameter_that_never_had_a_gradient_is_not_touched() {

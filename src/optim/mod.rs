@@ -5,6 +5,7 @@
 pub mod adam;
 pub mod clip;
 pub mod ema;
+mod fused;
 
 pub use adam::{Adam, AdamConfig};
 

@@ -7,7 +7,7 @@ use super::augment::controller::{AdaConfig, Signal};
 use super::config::{
     Config, CutMixConfig, PathLengthConfig, TopKConfig, TrainingConfig, TrapConfig, WrongOrderConfig,
 };
-use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
 
 /// A named configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,8 @@ impl Preset {
         };
         let standardise = matches!(self, Self::Tiny | Self::Small);
         let range = Vec::new();
-        let model = ModelConfig { domains, frames, resolution, standardise, range, generator, discriminator };
+        let precision = Precision::Float32;
+        let model = ModelConfig { domains, frames, resolution, precision, standardise, range, generator, discriminator };
         Config { training, model }
     }
 }

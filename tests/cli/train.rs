@@ -175,7 +175,6 @@ fn bad_configurations_are_usage_errors_that_name_the_field() {
         fail("train", &arguments, code, words);
         assert!(!output.exists());
     };
-    bad(&["--preset", "paper"], 2, &["cut-mix", "path length"]);
     bad(&["--set", "training.batch=0"], 2, &["batch"]);
     bad(&["--set", "training.batsh=4"], 2, &["batsh"]);
     bad(&["--set", "model.generator.channels=[8]"], 2, &["generator.channels"]);

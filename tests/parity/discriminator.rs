@@ -2,7 +2,7 @@
 
 use lapsegan::losses::adversarial::{call_fake, call_real};
 use lapsegan::losses::r1::r1;
-use lapsegan::model::{Discriminator, DiscriminatorConfig, GeneratorConfig, ModelConfig, Wiring};
+use lapsegan::model::{Discriminator, DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
 use tch::{Kind, Tensor};
 
 use super::{Case, FORWARD, GRADIENT, fixtures, store, weighted_sum};
@@ -17,6 +17,7 @@ fn check(case: &Case) {
         domains: size[1] as usize,
         frames: size[2] as usize,
         resolution: size[3] as usize,
+        precision: Precision::Float32,
         standardise: false,
         range: Vec::new(),
         generator: GeneratorConfig {

@@ -1,7 +1,7 @@
 //! `generator_*`: the whole generator, both wirings, all gradients.
 
 use lapsegan::losses::path_length::{latent_gradient, path_length};
-use lapsegan::model::{DiscriminatorConfig, Generator, GeneratorConfig, ModelConfig, Wiring};
+use lapsegan::model::{DiscriminatorConfig, Generator, GeneratorConfig, ModelConfig, Precision, Wiring};
 use tch::Tensor;
 use tch::nn::VarStore;
 
@@ -15,6 +15,7 @@ fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
         domains: image[1] as usize,
         frames: image[2] as usize,
         resolution: image[3] as usize,
+        precision: Precision::Float32,
         standardise: false,
         range: Vec::new(),
         generator: GeneratorConfig {
