@@ -18,8 +18,8 @@ use lapsegan::data::output::refuse_existing;
 use lapsegan::data::plate::{Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split};
 use lapsegan::error::Exit;
 use lapsegan::generation::{Sampler, sample};
-use lapsegan::report::overview;
 use lapsegan::model::{ModelConfig, Precision};
+use lapsegan::report::overview;
 use lapsegan::training::checkpoint::{self, Checkpoint};
 
 /// Sequences from which the label threshold is estimated; the first of the seed, whichever are written.
@@ -150,12 +150,7 @@ fn execute(args: Args) -> Outcome {
     record.input("checkpoint", &checkpoint.path)?;
     // A run's own precision is a matter of its training.
     let model = ModelConfig { precision: settings.precision, ..checkpoint.manifest.config.model.clone() };
-    let sampler = Sampler::new(
-        &model,
-        &checkpoint.tensors,
-        &checkpoint.path.display().to_string(),
-        device,
-    )?;
+    let sampler = Sampler::new(&model, &checkpoint.tensors, &checkpoint.path.display().to_string(), device)?;
     let labelling =
         label_channel.and_then(|channel| labelling(&settings, common.seed, data, &sampler, channel));
     let meta = plate_meta(&settings, common.seed, &checkpoint, labelling.as_ref());

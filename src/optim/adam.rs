@@ -79,7 +79,9 @@ impl Adam {
                 group.exp_avgs.push(moments.exp_avg.shallow_clone());
                 group.exp_avg_sqs.push(moments.exp_avg_sq.shallow_clone());
                 // The kernel reads memory in order, whatever layout the backward pass left.
-                group.gradients.push(gradient.as_ref().map_or_else(|| parameter.zeros_like(), Tensor::contiguous));
+                group
+                    .gradients
+                    .push(gradient.as_ref().map_or_else(|| parameter.zeros_like(), Tensor::contiguous));
             }
             fused::step(&group, rate, beta1, beta2, eps);
         }
@@ -103,7 +105,8 @@ mod tests {
     fn the_fused_kernel_follows_the_definition() {
         let options = (Kind::Float, Device::Cpu);
         let config = AdamConfig { beta1: 0.5, beta2: 0.99, eps: 1e-8 };
-        let start = [Tensor::randn([3, 4, 5], options), Tensor::randn([7], options), Tensor::randn([], options)];
+        let start =
+            [Tensor::randn([3, 4, 5], options), Tensor::randn([7], options), Tensor::randn([], options)];
         let rates = [1e-2, 1e-3, 1e-2];
         let mut adam = Adam::new(config, start.iter().map(Tensor::copy).collect(), rates.to_vec());
         let mut expected: Vec<[Tensor; 3]> =
@@ -112,7 +115,13 @@ mod tests {
             // A transposed gradient: not contiguous, as a backward pass may leave it.
             let gradients: Vec<Tensor> = start
                 .iter()
-                .map(|p| if p.dim() == 3 { Tensor::randn([5, 4, 3], options).permute([2, 1, 0]) } else { p.randn_like() })
+                .map(|p| {
+                    if p.dim() == 3 {
+                        Tensor::randn([5, 4, 3], options).permute([2, 1, 0])
+                    } else {
+                        p.randn_like()
+                    }
+                })
                 .collect();
             for ((e, g), lr) in expected.iter_mut().zip(&gradients).zip(rates) {
                 let [p, m, v] = e;

@@ -14,7 +14,12 @@ unsafe extern "C" {
     fn aoti_torch_new_tensor_handle(tensor: *const c_void, handle: *mut *mut c_void) -> i32;
     fn torch_new_list_reserve_size(size: usize, list: *mut *mut c_void) -> i32;
     fn torch_list_push_back(list: *mut c_void, element: u64) -> i32;
-    fn torch_call_dispatcher(name: *const c_char, overload: *const c_char, stack: *mut u64, version: u64) -> i32;
+    fn torch_call_dispatcher(
+        name: *const c_char,
+        overload: *const c_char,
+        stack: *mut u64,
+        version: u64,
+    ) -> i32;
 }
 
 /// What one call steps; all lists have one entry per parameter, all tensors of an entry the same shape.
@@ -78,7 +83,11 @@ fn list(tensors: &[Tensor]) -> u64 {
         assert_eq!(torch_new_list_reserve_size(tensors.len(), &raw mut list), 0, "out of memory");
         for tensor in tensors {
             let mut handle = ptr::null_mut();
-            assert_eq!(aoti_torch_new_tensor_handle(tensor.as_ptr().cast(), &raw mut handle), 0, "out of memory");
+            assert_eq!(
+                aoti_torch_new_tensor_handle(tensor.as_ptr().cast(), &raw mut handle),
+                0,
+                "out of memory"
+            );
             assert_eq!(torch_list_push_back(list, handle as u64), 0, "out of memory");
         }
     }

@@ -47,7 +47,16 @@ impl Preset {
         let standardise = matches!(self, Self::Tiny | Self::Small);
         let range = Vec::new();
         let precision = Precision::Float32;
-        let model = ModelConfig { domains, frames, resolution, precision, standardise, range, generator, discriminator };
+        let model = ModelConfig {
+            domains,
+            frames,
+            resolution,
+            precision,
+            standardise,
+            range,
+            generator,
+            discriminator,
+        };
         Config { training, model }
     }
 }
