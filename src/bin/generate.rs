@@ -7,18 +7,19 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use ndarray::{Array4, Axis};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::Record;
 use lapsegan::cli::{Common, Failure, Outcome, config, device, preview, run};
 use lapsegan::data::DataError;
-use lapsegan::data::labels::{self, RouteSettings, label_sequence};
+use lapsegan::data::labels::codec::DecodeSettings;
+use lapsegan::data::labels::{self, RouteSettings, STRUCTURE, label_sequence};
 use lapsegan::data::output::refuse_existing;
 use lapsegan::data::plate::{Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split};
 use lapsegan::error::Exit;
-use lapsegan::generation::{Sampler, sample};
-use lapsegan::model::{ModelConfig, Precision};
+use lapsegan::generation::{Sampler, labels as joint, sample};
+use lapsegan::model::{LabelMap, ModelConfig, Precision};
 use lapsegan::report::overview;
 use lapsegan::training::checkpoint::{self, Checkpoint};
 
@@ -58,7 +59,7 @@ struct Args {
     #[arg(long, value_enum, help_heading = "Generation")]
     precision: Option<PrecisionFlag>,
 
-    /// Where the labels come from [default: fluorescence_threshold]
+    /// Where the labels come from [default: auto]
     #[arg(long, value_enum, help_heading = "Labels")]
     label_route: Option<Route>,
 
@@ -111,17 +112,24 @@ enum PrecisionFlag {
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 enum Route {
+    /// Joint where the generator has a label domain, else fluorescence_threshold.
+    Auto,
+    /// Drawn by the generator together with the images.
+    Joint,
     /// No labels.
     None,
     /// Threshold and watershed of a fluorescence channel.
     FluorescenceThreshold,
 }
 
-/// What labelling needs, resolved.
-struct Labelling {
-    name: String,
-    channel: usize,
-    settings: RouteSettings,
+/// Where labels come from, resolved.
+enum Labelling {
+    /// Nowhere.
+    None,
+    /// From the label domain; name of the objects.
+    Joint(String),
+    /// From a channel; name of the objects.
+    Threshold { name: String, channel: usize, settings: RouteSettings },
 }
 
 impl AsRef<Common> for Args {
@@ -141,7 +149,10 @@ fn execute(args: Args) -> Outcome {
     refuse_existing(&args.output, common.overwrite)?;
     let checkpoint = find(&args)?;
     let data = &checkpoint.manifest.data;
-    let label_channel = label_channel(&settings, data)?;
+    let maps = &checkpoint.manifest.config.model.label_maps;
+    let route = resolve_route(settings.label_route, !maps.is_empty())?;
+    let label_channel =
+        if route == Route::FluorescenceThreshold { Some(label_channel(&settings, data)?) } else { None };
     if common.dry_run {
         return Ok(json!({ "dry_run": true, "checkpoint": checkpoint.path, "settings": settings }));
     }
@@ -151,9 +162,12 @@ fn execute(args: Args) -> Outcome {
     // A run's own precision is a matter of its training.
     let model = ModelConfig { precision: settings.precision, ..checkpoint.manifest.config.model.clone() };
     let sampler = Sampler::new(&model, &checkpoint.tensors, &checkpoint.path.display().to_string(), device)?;
-    let labelling =
-        label_channel.and_then(|channel| labelling(&settings, common.seed, data, &sampler, channel));
-    let meta = plate_meta(&settings, common.seed, &checkpoint, labelling.as_ref());
+    let labelling = match (route, label_channel) {
+        (Route::Joint, _) => Labelling::Joint(object_name(&settings, data)),
+        (_, Some(channel)) => threshold(&settings, common.seed, data, &sampler, channel),
+        _ => Labelling::None,
+    };
+    let meta = plate_meta(&settings, common.seed, &checkpoint, &labelling);
     let writer = PlateWriter::create(&args.output, &meta, settings.count as usize, common.overwrite)?;
     let bar = Progress::new("generating sequences", settings.count, common.quiet);
     let mut panels = Vec::new();
@@ -164,11 +178,12 @@ fn execute(args: Args) -> Outcome {
         for (index, values) in
             (start..end).zip(sampler.sample(common.seed, start..end, settings.truncation_psi))
         {
-            let sequence = sequence(&checkpoint, data, labelling.as_ref(), index, &values);
+            let sequence = sequence(&checkpoint, data, &labelling, index, &values);
             objects += sequence
                 .labels
-                .values()
-                .map(|l| l.ids.iter().max().copied().unwrap_or(0) as usize)
+                .iter()
+                .filter(|(name, _)| name.as_str() != STRUCTURE)
+                .map(|(_, l)| l.ids.iter().max().copied().unwrap_or(0) as usize)
                 .sum::<usize>();
             writer.write(index as usize, &sequence)?;
             if panels.len() < SHEET_SEQUENCES {
@@ -186,7 +201,7 @@ fn execute(args: Args) -> Outcome {
         "kimg": checkpoint.manifest.sequences_seen as f64 / 1000.0,
         "labels": meta.labels,
         "label_route": meta.label_route,
-        "label_settings": labelling.as_ref().map(|l| &l.settings),
+        "label_settings": labelling.settings(),
         "objects": objects,
         "contact_sheet": args.output.join("contact_sheet.png"),
     });
@@ -213,7 +228,7 @@ fn resolve(args: &Args) -> Result<Settings, Failure> {
         truncation_psi: 1.0,
         batch: 32,
         precision: Precision::Float32,
-        label_route: Route::FluorescenceThreshold,
+        label_route: Route::Auto,
         label_channel: String::new(),
         label_name: String::new(),
     };
@@ -243,33 +258,49 @@ fn resolve(args: &Args) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn label_channel(settings: &Settings, data: &PlateMeta) -> Result<Option<usize>, Failure> {
-    if settings.label_route == Route::None {
-        return Ok(None);
-    }
-    let names: Vec<&str> = data.channels.iter().map(|c| c.name.as_str()).collect();
-    let wanted = &settings.label_channel;
-    if wanted.is_empty() {
-        return Ok(Some(names.len() - 1));
-    }
-    match names.iter().position(|name| name == wanted) {
-        Some(channel) => Ok(Some(channel)),
-        None => Err(Failure {
-            message: format!("--label-channel {wanted}: the checkpoint has channels {}", names.join(", ")),
-            hint: Some("name one of them".into()),
+/// Returns where labels come from, `auto` resolved.
+fn resolve_route(wanted: Route, has_label_domain: bool) -> Result<Route, Failure> {
+    match wanted {
+        Route::Auto if has_label_domain => Ok(Route::Joint),
+        Route::Auto => Ok(Route::FluorescenceThreshold),
+        Route::Joint if !has_label_domain => Err(Failure {
+            message: "--label-route joint: the checkpoint has no label domain".into(),
+            hint: Some("train with --label-domain, or use --label-route fluorescence_threshold".into()),
             exit: Exit::Usage,
         }),
+        route => Ok(route),
     }
 }
 
-/// Estimates one threshold for all sequences of the seed; `None`, with a warning, where there is nothing to part.
-fn labelling(
+/// Returns the channel whose brightness marks the objects.
+fn label_channel(settings: &Settings, data: &PlateMeta) -> Result<usize, Failure> {
+    let names: Vec<&str> = data.channels.iter().map(|c| c.name.as_str()).collect();
+    let wanted = &settings.label_channel;
+    if wanted.is_empty() {
+        return Ok(names.len() - 1);
+    }
+    names.iter().position(|name| name == wanted).ok_or_else(|| Failure {
+        message: format!("--label-channel {wanted}: the checkpoint has channels {}", names.join(", ")),
+        hint: Some("name one of them".into()),
+        exit: Exit::Usage,
+    })
+}
+
+/// Returns the name of the object labels.
+fn object_name(settings: &Settings, data: &PlateMeta) -> String {
+    let trained =
+        || data.labels.iter().find(|name| *name != STRUCTURE).cloned().unwrap_or_else(|| "cells".into());
+    if settings.label_name.is_empty() { trained() } else { settings.label_name.clone() }
+}
+
+/// Estimates one threshold for all sequences of the seed; no labels, with a warning, where there is nothing to part.
+fn threshold(
     settings: &Settings,
     seed: u64,
     data: &PlateMeta,
     sampler: &Sampler,
     channel: usize,
-) -> Option<Labelling> {
+) -> Labelling {
     let sequences: Vec<Array4<f32>> = (0..THRESHOLD_SEQUENCES)
         .step_by(settings.batch as usize)
         .flat_map(|start| {
@@ -279,24 +310,53 @@ fn labelling(
         .collect();
     let planes =
         sequences.iter().flat_map(|s| s.outer_iter().map(|frame| frame.index_axis_move(Axis(0), channel)));
-    let route = RouteSettings::estimate(planes)?;
+    let Some(route) = RouteSettings::estimate(planes) else { return Labelling::None };
     if !route.finds_two_classes() {
         tracing::warn!(
             "channel {} has no bright objects that a threshold parts from the background: labels may be meaningless",
             data.channels[channel].name
         );
     }
-    let trained = || data.labels.first().cloned().unwrap_or_else(|| "cells".into());
-    let name = if settings.label_name.is_empty() { trained() } else { settings.label_name.clone() };
-    Some(Labelling { name, channel, settings: route })
+    Labelling::Threshold { name: object_name(settings, data), channel, settings: route }
 }
 
-fn plate_meta(
-    settings: &Settings,
-    seed: u64,
-    checkpoint: &Checkpoint,
-    labelling: Option<&Labelling>,
-) -> PlateMeta {
+impl Labelling {
+    /// Returns the names of the label images.
+    fn names(&self, maps: &[LabelMap]) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Threshold { name, .. } => vec![name.clone()],
+            Self::Joint(name) => {
+                let mut names = Vec::new();
+                if maps.contains(&LabelMap::Foreground) {
+                    names.push(name.clone());
+                }
+                if maps.contains(&LabelMap::Structure) {
+                    names.push(STRUCTURE.into());
+                }
+                names
+            }
+        }
+    }
+
+    fn route(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Joint(_) => Some(joint::ROUTE),
+            Self::Threshold { .. } => Some(labels::ROUTE),
+        }
+    }
+
+    fn settings(&self) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::Joint(_) => json!(DecodeSettings::learned()),
+            Self::Threshold { settings, .. } => json!(settings),
+        }
+    }
+}
+
+fn plate_meta(settings: &Settings, seed: u64, checkpoint: &Checkpoint, labelling: &Labelling) -> PlateMeta {
     let manifest = &checkpoint.manifest;
     let kimg = manifest.sequences_seen as f64 / 1000.0;
     PlateMeta {
@@ -304,8 +364,8 @@ fn plate_meta(
         version: env!("CARGO_PKG_VERSION").into(),
         origin: Origin::Synthetic,
         seed,
-        labels: labelling.map(|l| l.name.clone()).into_iter().collect(),
-        label_route: labelling.map(|_| labels::ROUTE.into()),
+        labels: labelling.names(&manifest.config.model.label_maps),
+        label_route: labelling.route().map(Into::into),
         notes: vec![
             format!("generator trained for {kimg:.3} kimg, truncation_psi {}", settings.truncation_psi),
             format!("checkpoint sha256 {}", manifest.tensors_sha256),
@@ -317,14 +377,21 @@ fn plate_meta(
 fn sequence(
     checkpoint: &Checkpoint,
     data: &PlateMeta,
-    labelling: Option<&Labelling>,
+    labelling: &Labelling,
     index: u64,
     values: &Array4<f32>,
 ) -> Sequence {
-    let labels = labelling.map(|l| {
-        let fluorescence = values.index_axis(Axis(1), l.channel);
-        (l.name.clone(), label_sequence(fluorescence, &l.settings))
-    });
+    let labels = match labelling {
+        Labelling::None => BTreeMap::new(),
+        Labelling::Joint(name) => {
+            let maps = &checkpoint.manifest.config.model.label_maps;
+            joint::decode_labels(values, data.channels.len(), maps, name, &DecodeSettings::learned())
+        }
+        Labelling::Threshold { name, channel, settings } => {
+            let fluorescence = values.index_axis(Axis(1), *channel);
+            BTreeMap::from([(name.clone(), label_sequence(fluorescence, settings))])
+        }
+    };
     Sequence {
         meta: SequenceMeta {
             source: format!("checkpoint {}", &checkpoint.manifest.tensors_sha256[..16]),
@@ -334,6 +401,6 @@ fn sequence(
             frame_ranges: None,
         },
         image: sample::counts(values, data),
-        labels: labels.into_iter().collect::<BTreeMap<_, _>>(),
+        labels,
     }
 }

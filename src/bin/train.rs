@@ -15,10 +15,11 @@ use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::{self, Record};
 use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
 use lapsegan::data::DataError;
+use lapsegan::data::labels::STRUCTURE;
 use lapsegan::data::output::{refuse_existing, write_file};
 use lapsegan::data::plate::{Plate, Split};
 use lapsegan::error::Exit;
-use lapsegan::model::weights;
+use lapsegan::model::{LabelMap, weights};
 use lapsegan::training::checkpoint::{self, Identity};
 use lapsegan::training::loader::Dataset;
 use lapsegan::training::run::{Event, Run, train};
@@ -44,6 +45,10 @@ struct Args {
     /// Named configuration: tiny, small, paper or original [default: tiny]
     #[arg(long, value_parser = parse_preset, value_name = "NAME", help_heading = "Training")]
     preset: Option<Preset>,
+
+    /// Learn the labels too, as a domain of their own: objects, and structure where it is labelled
+    #[arg(long, help_heading = "Training")]
+    label_domain: bool,
 
     /// Thousands of real sequences to show the discriminator; 0 writes the untrained networks
     #[arg(long, value_name = "KIMG", allow_negative_numbers = true, help_heading = "Training")]
@@ -127,8 +132,10 @@ fn execute(args: Args) -> Outcome {
     let device = device::select(&common.device, threads)?;
     record.input("data", &args.data)?;
     let bar = Progress::new("reading sequences", plate.indices(Split::Train).len() as u64, common.quiet);
-    let dataset =
-        Dataset::load(&plate, config.training.trap.gain, common.seed, device, &|done| bar.set(done))?;
+    let dataset = {
+        let (maps, gain) = (&config.model.label_maps, config.training.trap.gain);
+        Dataset::load(&plate, maps, gain, common.seed, device, &|done| bar.set(done))?
+    };
     bar.finish();
     if config.model.standardise && config.model.range.is_empty() {
         config.model.range = dataset.range();
@@ -170,7 +177,11 @@ fn resolve(args: &Args, plate: &Plate) -> Result<Config, Failure> {
         }
         .into());
     }
-    let base = args.preset.unwrap_or(Preset::Tiny).config(meta.channels.len(), meta.frames, meta.width);
+    let preset = args.preset.unwrap_or(Preset::Tiny);
+    let mut base = preset.config(meta.channels.len(), meta.frames, meta.width);
+    if args.label_domain {
+        base.model.label_maps = label_maps(plate)?;
+    }
     let mut config = config::resolve(&base, args.common.config.as_deref(), &args.common.set)?;
     if let Some(kimg) = args.kimg {
         config.training.kimg = kimg;
@@ -193,6 +204,27 @@ fn resolve(args: &Args, plate: &Plate) -> Result<Config, Failure> {
         });
     }
     Ok(config)
+}
+
+/// Returns the maps that the labels of a plate give.
+fn label_maps(plate: &Plate) -> Result<Vec<LabelMap>, Failure> {
+    let names = &plate.meta.labels;
+    let mut maps = Vec::new();
+    if names.iter().any(|name| name != STRUCTURE) {
+        maps.extend([LabelMap::Foreground, LabelMap::Distance]);
+    }
+    if names.iter().any(|name| name == STRUCTURE) {
+        maps.push(LabelMap::Structure);
+    }
+    if maps.is_empty() {
+        let message = format!("--label-domain: {} has no labels", plate.path.display());
+        return Err(Failure {
+            message,
+            hint: Some("prepare it with --labels, or train without".into()),
+            exit: Exit::BadInput,
+        });
+    }
+    Ok(maps)
 }
 
 fn identify(args: &Args, plate: &Plate, config: Config, threads: usize) -> Result<Identity, Failure> {

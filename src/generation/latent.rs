@@ -21,18 +21,12 @@ pub struct Draws {
 }
 
 /// Returns the draws of sequences `indices` under a seed. Drawn on the CPU: the same numbers on every device.
-pub fn draw(
-    generator: &Generator,
-    domains: usize,
-    seed: u64,
-    indices: std::ops::Range<u64>,
-    device: Device,
-) -> Draws {
+pub fn draw(generator: &Generator, seed: u64, indices: std::ops::Range<u64>, device: Device) -> Draws {
     let options = (Kind::Float, Device::Cpu);
     let layers = generator.noise_layers();
     let mut latents = Vec::new();
     let mut noise: Vec<Vec<Vec<Tensor>>> =
-        (0..domains).map(|_| (0..layers).map(|_| Vec::new()).collect()).collect();
+        (0..generator.domains()).map(|_| (0..layers).map(|_| Vec::new()).collect()).collect();
     for index in indices {
         tch::manual_seed(seed::key(&[seed, index]) as i64);
         latents.push(Tensor::randn([generator.latent_size()], options));

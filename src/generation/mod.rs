@@ -2,6 +2,7 @@
 //!
 //! Everything random is keyed by (seed, sequence index), so a shard or another batch size draws the same latents.
 
+pub mod labels;
 pub mod latent;
 pub mod sample;
 

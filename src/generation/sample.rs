@@ -15,7 +15,6 @@ use crate::model::{Generator, ModelConfig, ModelError};
 pub struct Sampler {
     generator: Generator,
     w_avg: Tensor,
-    domains: usize,
     device: Device,
 }
 
@@ -36,21 +35,22 @@ impl Sampler {
         weights::load(&vs, tensors, "generator_ema.", file)?;
         vs.freeze();
         let w_avg = w_avg(&generator, device);
-        Ok(Self { generator, w_avg, domains: config.domains, device })
+        Ok(Self { generator, w_avg, device })
     }
 
-    /// Returns sequences in the networks' range, clamped to [0, 1], each `[T, C, H, W]`.
+    /// Returns sequences in the networks' range, clamped to [0, 1], each `[T, C, H, W]`: image channels, then
+    /// label maps.
     ///
     /// Fresh noise in every layer and domain, keyed like the latents by (seed, index).
     pub fn sample(&self, seed: u64, indices: std::ops::Range<u64>, truncation_psi: f64) -> Vec<Array4<f32>> {
-        let draws = draw(&self.generator, self.domains, seed, indices, self.device);
+        let draws = draw(&self.generator, seed, indices, self.device);
         let images = tch::no_grad(|| {
             let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
             let ws = self.generator.broadcast(&w);
             let mut noise = |domain: usize, layer: usize, _: i64| draws.noise[domain][layer].shallow_clone();
             self.generator.synthesise(&ws, &mut noise).clamp(0.0, 1.0).to_device(Device::Cpu).contiguous()
         });
-        let size = images.size(); // [N, D, T, H, W]
+        let size = images.size(); // [N, C, T, H, W]
         let shape = (size[1] as usize, size[2] as usize, size[3] as usize, size[4] as usize);
         (0..size[0])
             .map(|i| {
@@ -63,9 +63,10 @@ impl Sampler {
     }
 }
 
-/// Returns camera counts of a sequence through the training data's calibration. `[T, C, H, W]`
+/// Returns camera counts of the image channels of a sequence through the training data's calibration. `[T, C, H, W]`
 pub fn counts(sequence: &Array4<f32>, data: &PlateMeta) -> Array4<u16> {
-    let mut out = Array4::zeros(sequence.dim());
+    let (frames, _, height, width) = sequence.dim();
+    let mut out = Array4::zeros((frames, data.channels.len(), height, width));
     for (c, channel) in data.channels.iter().enumerate() {
         let values = sequence.index_axis(Axis(1), c);
         out.index_axis_mut(Axis(1), c)

@@ -70,12 +70,26 @@ pub struct DiscriminatorConfig {
     pub skip_gain: f64,
 }
 
+/// A map of the label domain: labels in a form that networks can draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelMap {
+    /// 1 on objects, 0 on background.
+    Foreground,
+    /// Distance to the object's own boundary, over the largest in the object.
+    Distance,
+    /// 1 on structure such as the trap.
+    Structure,
+}
+
 /// Both networks and what they share with the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Image channels of the data; the first anchors the styles.
+    /// Image channels of the data, a domain each; the first anchors the styles.
     pub domains: usize,
+    /// Maps per frame of the label domain, which comes after the image channels; without any there is none.
+    pub label_maps: Vec<LabelMap>,
     /// Frames per sequence, T.
     pub frames: usize,
     /// Rows and columns, a power of two.
@@ -110,7 +124,18 @@ impl ModelConfig {
                 "at least 1 of each",
             );
         }
-        let fits = self.range.is_empty() || self.range.len() == self.domains;
+        let mut maps = self.label_maps.clone();
+        maps.sort();
+        maps.dedup();
+        let drawn = maps.contains(&LabelMap::Foreground) == maps.contains(&LabelMap::Distance);
+        if maps.len() != self.label_maps.len() || !drawn {
+            return wrong(
+                "model.label_maps",
+                format!("{:?}", self.label_maps),
+                "different maps, foreground and distance together",
+            );
+        }
+        let fits = self.range.is_empty() || self.range.len() == self.channels();
         if !fits || self.range.iter().any(|[mean, std]| !(mean.is_finite() && *std > 1e-6)) {
             return wrong(
                 "model.range",
@@ -168,7 +193,18 @@ impl ModelConfig {
 }
 
 impl ModelConfig {
-    /// Returns mean and spread as tensors that broadcast over images, `[1, D, 1, 1, 1]` each; `None` for raw images.
+    /// Returns the channels of a sequence as the networks see it, C: image channels, then label maps.
+    pub fn channels(&self) -> usize {
+        self.domains + self.label_maps.len()
+    }
+
+    /// Returns the maps per frame of every domain.
+    pub fn maps(&self) -> Vec<usize> {
+        let labels = (!self.label_maps.is_empty()).then_some(self.label_maps.len());
+        std::iter::repeat_n(1, self.domains).chain(labels).collect()
+    }
+
+    /// Returns mean and spread as tensors that broadcast over images, `[1, C, 1, 1, 1]` each; `None` for raw images.
     pub(super) fn range_tensors(&self, device: tch::Device) -> Option<[Tensor; 2]> {
         let part = |i: usize| {
             let values: Vec<f32> = self.range.iter().map(|pair| pair[i] as f32).collect();

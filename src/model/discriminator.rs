@@ -45,7 +45,7 @@ impl Discriminator {
     /// Makes all parameters under their published names.
     pub fn new(vs: &Path, config: &ModelConfig) -> Self {
         let widths = &config.discriminator.encoder;
-        let planes = (config.domains * config.frames) as i64;
+        let planes = (config.channels() * config.frames) as i64;
         let blocks = widths.len();
         let encoder = (0..blocks)
             .map(|i| {
@@ -104,18 +104,18 @@ impl Discriminator {
     }
 
     /// Returns what a gradient with respect to images must be multiplied with to be one with respect to what the layers
-    /// see: the spread of every channel. `[1, D, 1, 1, 1]`
+    /// see: the spread of every channel. `[1, C, 1, 1, 1]`
     pub fn spread(&self) -> Option<&Tensor> {
         self.range.as_ref().map(|[_, spread]| spread)
     }
 
-    /// Judges sequences. `[N, D, T, H, W]` -> [`Logits`]
+    /// Judges sequences. `[N, C, T, H, W]` -> [`Logits`]
     pub fn forward(&self, images: &Tensor) -> Logits {
         let images = match &self.range {
             Some([mean, spread]) => (images - mean) / spread,
             None => images.shallow_clone(),
         };
-        // [N, D, T, H, W] -> [N, D T, H, W]; everything after follows the kind of the input.
+        // [N, C, T, H, W] -> [N, C T, H, W]; everything after follows the kind of the input.
         let mut x = channels_last(&images.flatten(1, 2).to_kind(self.precision));
         let mut skips = Vec::new();
         for (i, block) in self.encoder.iter().enumerate() {

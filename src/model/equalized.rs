@@ -100,9 +100,26 @@ impl Conv {
 
     /// `[N, I, H, W] -> [N, O, H', W']`
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let size = self.weight.size();
-        let weight = (&self.weight * weight_scale(&size)).to_kind(x.kind());
-        let bias = self.bias.as_ref().map(|b| (b * (2.0 / size[0] as f64).sqrt()).to_kind(x.kind()));
+        self.forward_scaled(x, 1.0)
+    }
+
+    /// Returns `gain` times the output, at no cost.
+    pub fn forward_scaled(&self, x: &Tensor, gain: f64) -> Tensor {
+        let bias = self.bias.as_ref().map(|b| b * (gain * (2.0 / self.weight.size()[0] as f64).sqrt()));
+        self.convolve(x, bias, gain)
+    }
+
+    /// Returns `gain` times what an activation makes of the output of this convolution, which must have no bias of its own.
+    ///
+    /// The activation's bias rides on the convolution, and a leaky ReLU lets a positive factor through.
+    pub fn forward_activated(&self, x: &Tensor, activation: &BiasActivation, gain: f64) -> Tensor {
+        let bias = if gain == 1.0 { activation.bias.shallow_clone() } else { &activation.bias * gain };
+        leaky_relu(&self.convolve(x, Some(bias), gain))
+    }
+
+    fn convolve(&self, x: &Tensor, bias: Option<Tensor>, gain: f64) -> Tensor {
+        let weight = (&self.weight * (gain * weight_scale(&self.weight.size()))).to_kind(x.kind());
+        let bias = bias.map(|b| b.to_kind(x.kind()));
         x.conv2d(&weight, bias.as_ref(), self.stride, self.padding, 1, 1)
     }
 }

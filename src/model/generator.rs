@@ -24,6 +24,7 @@ pub struct Generator {
     precision: Kind,
     latent: i64,
     latent_slots: i64,
+    frames: i64,
     device: Device,
 }
 
@@ -42,7 +43,7 @@ impl Generator {
     pub fn new(vs: &Path, config: &ModelConfig) -> Self {
         let sizes = &config.generator;
         let mapping = Mapping::new(&(vs / "style_mapping"), sizes.latent, sizes.mapping_depth);
-        let stacks = (0..config.domains).map(|domain| Stack::new(vs, config, domain)).collect();
+        let stacks = (0..config.maps().len()).map(|domain| Stack::new(vs, config, domain)).collect();
         let noises = vs / "noises";
         let noise_buffers = (0..2 * sizes.channels.len() - 1)
             .map(|layer| {
@@ -61,6 +62,7 @@ impl Generator {
             precision: config.precision.kind(),
             latent: sizes.latent,
             latent_slots: sizes.latent_slots(),
+            frames: config.frames as i64,
             device: vs.device(),
         }
     }
@@ -84,7 +86,7 @@ impl Generator {
         Tensor::cat(&[first, second], 1)
     }
 
-    /// Synthesises sequences from one latent per layer. `ws [N, L, Z] -> [N, D, T, H, W]`, unbounded, data is in [0, 1].
+    /// Synthesises sequences from one latent per layer. `ws [N, L, Z] -> [N, C, T, H, W]`, unbounded, data is in [0, 1].
     pub fn synthesise(&self, ws: &Tensor, noise: &mut NoiseSource) -> Tensor {
         let n = ws.size()[0];
         let slot = |j: usize| ws.select(1, j as i64); // [N, L, Z] -> [N, Z]
@@ -132,7 +134,9 @@ impl Generator {
                 shared.get_or_insert(style);
             }
         }
-        let images = Tensor::stack(&images, 1); // D x [N, T, H, W] -> [N, D, T, H, W]
+        // D x [N, M T, H, W] -> D x [N, M, T, H, W] -> [N, C, T, H, W]
+        let split: Vec<Tensor> = images.iter().map(|planes| planes.unflatten(1, [-1, self.frames])).collect();
+        let images = Tensor::cat(&split, 1);
         match &self.range {
             Some([mean, spread]) => images * spread + mean,
             None => images,
@@ -148,6 +152,11 @@ impl Generator {
     /// Returns the stored noise, the same for every sample and domain.
     pub fn fixed_noise(&self) -> impl FnMut(usize, usize, i64) -> Tensor + '_ {
         |_, layer, _| self.noise_buffers[layer].shallow_clone()
+    }
+
+    /// Returns the number of domains.
+    pub fn domains(&self) -> usize {
+        self.stacks.len()
     }
 
     /// Returns the width of `z` and `w`.
@@ -183,8 +192,8 @@ fn style_of<'a>(latent: &'a Tensor, shared: Option<&'a Tensor>) -> Style<'a> {
 impl Stack {
     fn new(vs: &Path, config: &ModelConfig, domain: usize) -> Self {
         let sizes = &config.generator;
-        let (c, frames, gain, noise_gain) =
-            (&sizes.channels, config.frames as i64, sizes.skip_gain, sizes.noise_gain);
+        let planes = (config.maps()[domain] * config.frames) as i64;
+        let (c, gain, noise_gain) = (&sizes.channels, sizes.skip_gain, sizes.noise_gain);
         let latent = (domain == 0).then_some(sizes.latent);
         let constant =
             if sizes.random_constant { Init::Randn { mean: 0.0, stdev: 1.0 } } else { Init::Const(1.0) };
@@ -194,7 +203,7 @@ impl Stack {
         Self {
             constant_input: at("constant_input").var("input", &[1, c[0], 4, 4], constant),
             start: StyledConv::new(&at("starting_convolution"), c[0], c[0], latent, Mode::Plain, noise_gain),
-            start_output: OutputBlock::new(&at("starting_output_block"), c[0], frames, latent, true, gain),
+            start_output: OutputBlock::new(&at("starting_output_block"), c[0], planes, latent, true, gain),
             main: doublings
                 .clone()
                 .flat_map(|i| {
@@ -219,7 +228,7 @@ impl Stack {
                 })
                 .collect(),
             outputs: doublings
-                .map(|i| OutputBlock::new(&(&output_path / i), c[i + 1], frames, latent, false, gain))
+                .map(|i| OutputBlock::new(&(&output_path / i), c[i + 1], planes, latent, false, gain))
                 .collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! The networks: a multi-domain StyleGAN2 skip generator and a U-Net discriminator.
 //!
-//! Axis legend: N batch, D domain (image channel of the data set), C feature maps, T time step, H rows, W columns;
+//! Axis legend: N batch, D domain (an image channel, or the label domain), C channels (image channels, then label maps) or
+//! feature maps, T time step, H rows, W columns;
 //! O, I out and in feature maps and k kernel size of weights; L latent slots (one per styled layer), `z` and `w` the
 //! latents before and after the mapping network.
 //!
@@ -21,7 +22,7 @@ pub mod scale;
 pub mod synthesis;
 pub mod weights;
 
-pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
+pub use config::{DiscriminatorConfig, GeneratorConfig, LabelMap, ModelConfig, Precision, Wiring};
 pub use discriminator::{Discriminator, Logits};
 pub use generator::Generator;
 

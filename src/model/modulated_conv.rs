@@ -59,9 +59,11 @@ impl ModulatedConv {
 
     /// Returns the features and the style that was used.
     ///
+    /// `addend [N or 1, 1, H', W']` is added to a demodulated output, in the same pass over memory.
+    ///
     /// # Shapes
     /// `x [N, I, H, W]` -> `[N, O, H, W]` (`2H, 2W` for [`Mode::Up`]) and the style `[N, I]`.
-    pub fn forward(&self, x: &Tensor, style: &Style) -> (Tensor, Tensor) {
+    pub fn forward(&self, x: &Tensor, style: &Style, addend: Option<&Tensor>) -> (Tensor, Tensor) {
         let style = match (style, &self.modulation_mapping) {
             (Style::Shared(style), _) => style.shallow_clone(),
             (Style::Latent(latent), affine) => {
@@ -84,9 +86,16 @@ impl ModulatedConv {
         let energy = weight.square().sum_dim_intlist(Some([2_i64, 3].as_slice()), false, Kind::Float);
         // 1e-8 keeps rsqrt finite for dead channels.
         let demodulation = (style.square().matmul(&energy.transpose(0, 1)) + 1e-8).rsqrt();
-        let y = &y * demodulation.unsqueeze(-1).unsqueeze(-1).to_kind(y.kind());
-        let y =
-            self.blur_kernel.as_ref().map_or_else(|| y.shallow_clone(), |kernel| blur(&y, kernel, (2, 1)));
+        let demodulation = demodulation.unsqueeze(-1).unsqueeze(-1).to_kind(y.kind());
+        // The blur acts on every channel alike, so it may come before the demodulation.
+        let y = match &self.blur_kernel {
+            Some(kernel) => blur(&y, kernel, (2, 1)),
+            None => y,
+        };
+        let y = match addend {
+            Some(addend) => addend.to_kind(y.kind()).addcmul(&y, &demodulation),
+            None => y * demodulation,
+        };
         (y, style)
     }
 }

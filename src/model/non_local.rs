@@ -4,7 +4,7 @@ use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
 use super::equalized::Conv;
-use super::residual::{shortcut, through};
+use super::residual::{HALF_POWER, shortcut, through};
 
 /// Attention over all positions beside a shortcut, their sum divided by sqrt 2.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl NonLocalBlock {
         let beta = theta.transpose(1, 2).matmul(&phi).softmax(-1, Kind::Float).to_kind(x.kind()); // [N, HW, HW/4]
         let mixed = g.matmul(&beta.transpose(1, 2)).unflatten(2, [h, w]); // [N, O/2, HW] -> [N, O/2, H, W]
         let attention = self.o.forward(&mixed);
-        (attention * self.gamma.to_kind(x.kind()) + through(self.shortcut.as_ref(), x))
-            * std::f64::consts::FRAC_1_SQRT_2
+        let gain = (&self.gamma * HALF_POWER).to_kind(x.kind());
+        attention * gain + through(self.shortcut.as_ref(), x, HALF_POWER)
     }
 }

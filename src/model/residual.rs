@@ -6,6 +6,9 @@ use tch::nn::Path;
 use super::equalized::{BiasActivation, Conv};
 use super::resample::append_minibatch_std;
 
+/// What keeps the variance of a sum of two.
+pub(super) const HALF_POWER: f64 = std::f64::consts::FRAC_1_SQRT_2;
+
 /// Two 3x3 convolutions beside a shortcut, their sum divided by sqrt 2.
 #[derive(Debug)]
 pub struct ResidualBlock {
@@ -34,9 +37,11 @@ impl ResidualBlock {
     /// `[N, I, H, W] -> [N, O, H, W]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let input = if self.minibatch_std { append_minibatch_std(x) } else { x.shallow_clone() };
-        let main =
-            self.main.iter().fold(input, |x, (conv, activation)| activation.forward(&conv.forward(&x)));
-        (main + through(self.shortcut.as_ref(), x)) * std::f64::consts::FRAC_1_SQRT_2
+        let [(first, first_activation), (last, last_activation)] = &self.main;
+        let main = first.forward_activated(&input, first_activation, 1.0);
+        // The common factor 1 / sqrt 2 rides on the weights.
+        last.forward_activated(&main, last_activation, HALF_POWER)
+            + through(self.shortcut.as_ref(), x, HALF_POWER)
     }
 }
 
@@ -45,7 +50,7 @@ pub(super) fn shortcut(vs: &Path, inputs: i64, outputs: i64) -> Option<Conv> {
     (inputs != outputs).then(|| Conv::new(&(vs / "residual_mapping"), inputs, outputs, 1, 1, 0, false))
 }
 
-/// Returns the shortcut's output, the input itself where there is none.
-pub(super) fn through(shortcut: Option<&Conv>, x: &Tensor) -> Tensor {
-    shortcut.map_or_else(|| x.shallow_clone(), |conv| conv.forward(x))
+/// Returns `gain` times the shortcut's output, or times the input where there is none.
+pub(super) fn through(shortcut: Option<&Conv>, x: &Tensor, gain: f64) -> Tensor {
+    shortcut.map_or_else(|| x * gain, |conv| conv.forward_scaled(x, gain))
 }

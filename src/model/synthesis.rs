@@ -36,9 +36,9 @@ impl StyledConv {
 
     /// Returns features and style. `noise [N or 1, 1, H', W']` is the same for all feature maps.
     pub fn forward(&self, x: &Tensor, style: &Style, noise: &Tensor) -> (Tensor, Tensor) {
-        let (y, style) = self.conv.forward(x, style);
-        let noise = (noise * (&self.noise_strength * self.noise_gain)).to_kind(y.kind());
-        (self.activation.forward(&(y + noise)), style)
+        let noise = noise * (&self.noise_strength * self.noise_gain);
+        let (y, style) = self.conv.forward(x, style, Some(&noise));
+        (self.activation.forward(&y), style)
     }
 }
 
@@ -72,7 +72,7 @@ impl OutputBlock {
 
     /// Returns the image `[N, T, H, W]` and the style. `skip` is `[N, T, H/2, W/2]`.
     pub fn forward(&self, x: &Tensor, style: &Style, skip: Option<&Tensor>) -> (Tensor, Tensor) {
-        let (y, style) = self.conv.forward(x, style);
+        let (y, style) = self.conv.forward(x, style, None);
         let y = y + &self.bias;
         let image = skip.map_or_else(|| y.shallow_clone(), |skip| &y + upsample(skip, self.skip_gain));
         (image, style)

@@ -101,7 +101,7 @@ impl Latents {
         }
     }
 
-    /// Synthesises sequences from mapped latents. `ws [N, L, Z] -> [N, D, T, H, W]`
+    /// Synthesises sequences from mapped latents. `ws [N, L, Z] -> [N, C, T, H, W]`
     pub fn synthesise(&self, generator: &Generator, ws: &Tensor) -> Tensor {
         match &self.noise {
             Some(noise) => generator.synthesise(ws, &mut |_, layer, _| noise[layer].shallow_clone()),

@@ -19,7 +19,7 @@ impl Health {
     /// Checks the spread over a batch: the standard deviation over the sequences at every pixel, averaged over pixels.
     ///
     /// A collapsed generator has less than 2 % of the real spread at three ticks in a row. Returns the share.
-    /// `real`, `generated` are `[N, D, T, H, W]` with an N of at least 2; smaller batches cannot tell.
+    /// `real`, `generated` are `[N, C, T, H, W]` with an N of at least 2; smaller batches cannot tell.
     ///
     /// # Errors
     /// [`TrainingError::Collapsed`].

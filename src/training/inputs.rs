@@ -22,7 +22,7 @@ pub struct Inputs<'a> {
     pub run_seed: u64,
     /// Iteration, from 1.
     pub iteration: u64,
-    /// Real sequences. `[N, D, T, H, W]`
+    /// Real sequences. `[N, C, T, H, W]`
     pub real: &'a Tensor,
 }
 

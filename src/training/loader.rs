@@ -2,12 +2,16 @@
 //!
 //! A time-lapse data set of this kind is a gigabyte at most, so it stays on the device and a batch is an index.
 
+use ndarray::{Array2, Array4, Axis};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use tch::{Device, Kind, Tensor};
 
+use crate::data::labels::STRUCTURE;
+use crate::data::labels::codec::encode;
 use crate::data::plate::{Plate, Sequence, Split};
 use crate::data::{DataError, axes};
+use crate::model::LabelMap;
 use crate::seed;
 
 /// What may be done to a training sequence without making it untrue.
@@ -22,7 +26,7 @@ pub struct Symmetry {
 /// The training split on a device.
 #[derive(Debug)]
 pub struct Dataset {
-    /// `[S, D, T, H, W]`, values in [0, 1].
+    /// `[S, C, T, H, W]`, values in [0, 1].
     images: Tensor,
     /// Weight of every pixel in the pixel losses: 1 plus a gain on the trap. `[H, W]`
     pub trap_weights: Option<Tensor>,
@@ -32,9 +36,14 @@ pub struct Dataset {
 impl Dataset {
     /// Reads the training split of a plate; `progress` is called with the number of sequences read.
     ///
-    /// `trap_gain` above 0 asks for `trap_weights`, which need `structure` labels.
+    /// `label_maps` are drawn from the labels and follow the image channels; `trap_gain` above 0 asks for `trap_weights`,
+    /// which need `structure` labels.
+    ///
+    /// # Errors
+    /// What reading says, and [`DataError::Metadata`] where labels are missing.
     pub fn load(
         plate: &Plate,
+        label_maps: &[LabelMap],
         trap_gain: f64,
         seed: u64,
         device: Device,
@@ -49,9 +58,10 @@ impl Dataset {
                 structure = Some(structure.map_or_else(|| share.shallow_clone(), |sum: Tensor| sum + &share));
             }
             let values = axes::channels_first(sequence.normalised(&plate.meta).view()); // [T, C, H, W] -> [C, T, H, W]
-            let shape: Vec<i64> = values.shape().iter().map(|&n| n as i64).collect();
-            let flat: Vec<f32> = values.into_iter().collect();
-            images.push(Tensor::from_slice(&flat).reshape(shape));
+            let image = tensor(&values);
+            let maps = label_maps.iter().map(|map| label_map(plate, &sequence, *map));
+            let channels = std::iter::once(Ok(image)).chain(maps).collect::<Result<Vec<_>, _>>()?;
+            images.push(Tensor::cat(&channels, 0));
             progress(done as u64 + 1);
         }
         if images.is_empty() {
@@ -72,7 +82,7 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// Returns the first sequences, at most `count`. `[N, D, T, H, W]`
+    /// Returns the first sequences, at most `count`. `[N, C, T, H, W]`
     pub fn some(&self, count: i64) -> Tensor {
         self.images.narrow(0, 0, count.min(self.len() as i64)).to_device(Device::Cpu)
     }
@@ -95,7 +105,7 @@ impl Dataset {
 
     /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs.
     ///
-    /// `-> [N, D, T, H, W]`, values in [0, 1].
+    /// `-> [N, C, T, H, W]`, values in [0, 1].
     pub fn batch(&self, iteration: u64, count: usize, symmetry: Symmetry) -> Tensor {
         let total = self.len() as u64;
         let mut order: Option<(u64, Vec<i64>)> = None;
@@ -119,15 +129,43 @@ impl Dataset {
 
 /// Returns the share of a sequence's frames that show structure at a pixel. `[H, W]`
 fn structure_share(plate: &Plate, sequence: &Sequence) -> Result<Tensor, DataError> {
-    let labels = sequence.labels.get("structure").ok_or_else(|| DataError::Metadata {
+    let on = label_map(plate, sequence, LabelMap::Structure)?;
+    Ok(on.mean_dim(Some([0_i64, 1].as_slice()), false, Kind::Float))
+}
+
+/// Returns a map of a sequence's labels. `[1, T, H, W]`
+fn label_map(plate: &Plate, sequence: &Sequence, map: LabelMap) -> Result<Tensor, DataError> {
+    let is_structure = map == LabelMap::Structure;
+    let found = sequence.labels.iter().find(|(name, _)| (name.as_str() == STRUCTURE) == is_structure);
+    let (_, labels) = found.ok_or_else(|| DataError::Metadata {
         path: plate.path.clone(),
         field: "lapsegan.labels".into(),
-        found: "no `structure`, which training.trap.gain needs".into(),
+        found: format!(
+            "{:?}, expected {}",
+            plate.meta.labels,
+            if is_structure { "one called `structure`" } else { "labels of objects" }
+        ),
     })?;
-    let (frames, height, width) = labels.ids.dim(); // [T, H, W]
-    let on: Vec<f32> = labels.ids.iter().map(|&id| if id > 0 { 1.0 } else { 0.0 }).collect();
-    let on = Tensor::from_slice(&on).view([frames as i64, height as i64, width as i64]);
-    Ok(on.mean_dim(Some([0_i64].as_slice()), false, Kind::Float))
+    let planes: Vec<Array2<f32>> = labels
+        .ids
+        .outer_iter()
+        .map(|frame| match map {
+            LabelMap::Foreground => encode(frame).foreground,
+            LabelMap::Distance => encode(frame).distance,
+            LabelMap::Structure => frame.mapv(|id| f32::from(u8::from(id != 0))),
+        })
+        .collect();
+    let views: Vec<_> = planes.iter().map(|plane| plane.view()).collect();
+    // Labels of one sequence have one size: the plate's reader checks it.
+    let stacked = ndarray::stack(Axis(0), &views).expect("frames of one size");
+    Ok(tensor(&stacked.insert_axis(Axis(0))))
+}
+
+/// Returns an array as a tensor.
+fn tensor(values: &Array4<f32>) -> Tensor {
+    let shape: Vec<i64> = values.shape().iter().map(|&n| n as i64).collect();
+    let flat: Vec<f32> = values.iter().copied().collect();
+    Tensor::from_slice(&flat).reshape(shape)
 }
 
 /// Applies one of the eight symmetries of the square to rows and columns, as far as they are allowed.

@@ -22,7 +22,7 @@ pub type Values = Vec<(&'static str, Tensor)>;
 /// What a discriminator step starts from: a part of the batch with its draws.
 #[derive(Debug)]
 pub struct DiscriminatorPart {
-    /// Real sequences. `[N, D, T, H, W]`
+    /// Real sequences. `[N, C, T, H, W]`
     pub real: Tensor,
     /// For as many generated ones.
     pub latents: Latents,
@@ -46,7 +46,7 @@ pub struct GeneratorPart {
 /// Reference: R1 and cut-mix work on the augmented sequences.
 #[derive(Debug)]
 pub struct Shown {
-    /// Real sequences, augmented. `[N, D, T, H, W]`
+    /// Real sequences, augmented. `[N, C, T, H, W]`
     pub real: Tensor,
     /// As many generated ones, augmented.
     pub generated: Tensor,
@@ -181,7 +181,7 @@ pub fn generator_main(
 }
 
 /// Gpl: equal steps in latent space should change the image equally. Each part is latents and image noise
-/// `[N, D, T, H, W]`.
+/// `[N, C, T, H, W]`.
 pub fn generator_path_length(
     state: &mut State,
     config: &TrainingConfig,

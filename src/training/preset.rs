@@ -49,6 +49,7 @@ impl Preset {
         let precision = Precision::Float32;
         let model = ModelConfig {
             domains,
+            label_maps: Vec::new(),
             frames,
             resolution,
             precision,

@@ -161,7 +161,7 @@ fn map(cut: Option<Cut>, real: &Tensor) -> Tensor {
     cut.expect("the phase is due only where a cut was drawn").map(height, width, real.device())
 }
 
-/// Writes the sample grid and returns its sequences. `[N, D, T, H, W]`
+/// Writes the sample grid and returns its sequences. `[N, C, T, H, W]`
 fn write_samples(run: &Run, state: &State) -> Result<Tensor, TrainingError> {
     let folder = run.folder.join("samples");
     std::fs::create_dir_all(&folder).map_err(DataError::io(&folder))?;

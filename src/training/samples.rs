@@ -17,7 +17,7 @@ use crate::seed;
 const COUNT: i64 = 16;
 
 /// Renders the grid of a generator with its stored noise, writes it as PNG and returns the sequences.
-/// `[N, D, T, H, W]`
+/// `[N, C, T, H, W]`
 pub fn write(
     path: &Path,
     generator: &Generator,
@@ -31,8 +31,11 @@ pub fn write(
         let ws = generator.broadcast(&generator.map(&z));
         generator.synthesise(&ws, &mut generator.fixed_noise()).to_device(Device::Cpu).contiguous()
     });
-    let colors: Vec<[u8; 3]> = data.channels.iter().map(|c| c.color).collect();
-    let shape = (data.channels.len(), data.frames, data.height, data.width);
+    let channels = images.size()[1] as usize;
+    // Label maps are shown in orange.
+    let colors = data.channels.iter().map(|c| c.color).chain(std::iter::repeat([255, 160, 0]));
+    let colors: Vec<[u8; 3]> = colors.take(channels).collect();
+    let shape = (channels, data.frames, data.height, data.width);
     let panels: Vec<Panel> = (0..COUNT)
         .map(|i| {
             let values: Vec<f32> = Vec::try_from(images.get(i).flatten(0, -1)).unwrap_or_default();

@@ -198,7 +198,7 @@ fn convolutions(config: &Config) -> Vec<Shape> {
     let mut all = Vec::new();
     let model = &config.model;
     let c = &model.generator.channels;
-    for _ in 0..model.domains {
+    for _ in model.maps() {
         let conv = |inputs, outputs, size, kernel| Shape {
             inputs,
             outputs,
@@ -228,7 +228,7 @@ fn convolutions(config: &Config) -> Vec<Shape> {
     let full = model.resolution as i64;
     for (i, &width) in e.iter().enumerate() {
         let (inputs, size) =
-            (if i == 0 { (model.domains * model.frames) as i64 } else { e[i - 1] }, full >> i);
+            (if i == 0 { (model.channels() * model.frames) as i64 } else { e[i - 1] }, full >> i);
         if i != 2 {
             all.push(conv(inputs, width, size, 3, 1));
             all.push(conv(width, width, size, 3, 1));

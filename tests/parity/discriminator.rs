@@ -15,6 +15,7 @@ fn check(case: &Case) {
     let size = case.get("in.x").size(); // [N, D, T, H, W]
     let config = ModelConfig {
         domains: size[1] as usize,
+        label_maps: Vec::new(),
         frames: size[2] as usize,
         resolution: size[3] as usize,
         precision: Precision::Float32,

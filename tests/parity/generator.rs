@@ -13,6 +13,7 @@ fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
     let image = case.get("out.image_z1").size(); // [N, D, T, H, W]
     let config = ModelConfig {
         domains: image[1] as usize,
+        label_maps: Vec::new(),
         frames: image[2] as usize,
         resolution: image[3] as usize,
         precision: Precision::Float32,

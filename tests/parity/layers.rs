@@ -60,7 +60,7 @@ fn modulated_convolutions_match_with_gradients() {
             } else {
                 let layer = ModulatedConv::new(&root, inputs, outputs, latent, mode);
                 case.load(&vs, "w.");
-                layer.forward(&x, &style)
+                layer.forward(&x, &style, None)
             };
             case.expect("out.y", &y, FORWARD);
             if case.has("out.modulated_style") {

@@ -15,6 +15,9 @@ pub mod peaks;
 pub mod smooth;
 pub mod watershed;
 
+/// Name of the labels of what is no object, such as the trap.
+pub const STRUCTURE: &str = "structure";
+
 pub use fluorescence::{ROUTE, RouteSettings, label_sequence};
 
 /// Which pixels touch.
