@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::{Value, json};
 
+use lapsegan::cli::import::{self, ImportArgs};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::{self, Record};
 use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
@@ -31,7 +32,26 @@ use lapsegan::training::{Config, Preset, TrainingError, schedule};
 /// stats.jsonl, sample grids and checkpoints; run.json appears when the run is complete. A run that was stopped
 /// (Ctrl-C, SIGTERM, --time-budget, a crash) goes on with --resume.
 #[derive(Parser)]
-#[command(name = "train", after_help = EXAMPLES)]
+#[command(
+    name = "train",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+struct Program {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    train: Option<Args>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Import(Box<ImportArgs>),
+}
+
+#[derive(ClapArgs)]
 struct Args {
     /// Dataset plate made by prepare
     #[arg(long, value_name = "PLATE", help_heading = "Input")]
@@ -79,14 +99,22 @@ Examples:
   train --data phantom.ome.zarr --output run --preset tiny --kimg 10
   train --data phantom.ome.zarr --output run --preset tiny --kimg 20 --resume";
 
-impl AsRef<Common> for Args {
+impl AsRef<Common> for Program {
     fn as_ref(&self) -> &Common {
-        &self.common
+        match (&self.command, &self.train) {
+            (Some(Command::Import(import)), _) => (**import).as_ref(),
+            (None, Some(train)) => &train.common,
+            (None, None) => unreachable!("clap asks for --data where there is no subcommand"),
+        }
     }
 }
 
 fn main() -> ExitCode {
-    run::program("train", device::libraries, execute)
+    run::program("train", device::libraries, |program: Program| match (program.command, program.train) {
+        (Some(Command::Import(import)), _) => import::execute(&import),
+        (None, Some(train)) => execute(train),
+        (None, None) => unreachable!("clap asks for --data where there is no subcommand"),
+    })
 }
 
 fn parse_preset(name: &str) -> Result<Preset, String> {

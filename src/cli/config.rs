@@ -66,8 +66,9 @@ where
     let mut table = Table::try_from(base).map_err(|e| syntax("built-in settings", &e))?;
     if let Some(path) = file {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Missing { path: place.clone(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| ConfigError::Missing { path: place.clone(), source })?;
+        let text = String::from_utf8(bytes).map_err(|e| syntax(&place, &e))?;
         let overlay: Table = text.parse().map_err(|e| syntax(&place, &e))?;
         merge(&mut table, overlay);
         read::<T>(&table, &place)?;

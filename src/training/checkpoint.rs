@@ -81,6 +81,16 @@ pub struct Identity {
 
 /// Writes the state below `folder` and returns the safetensors file. `latest` names it afterwards.
 pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf, TrainingError> {
+    fs::create_dir_all(folder).map_err(DataError::io(folder))?;
+    let path = folder.join(format!("kimg_{:010.3}.safetensors", state.kimg()));
+    write(&path, state, identity)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    write_file(&folder.join("latest"), format!("{name}\n").as_bytes())?;
+    Ok(path)
+}
+
+/// Writes the state as `path` (.safetensors) and its side file.
+pub fn write(path: &Path, state: &State, identity: &Identity) -> Result<(), TrainingError> {
     let mut tensors = Vec::new();
     let mut network = |prefix: &str, vs: &VarStore| {
         tensors.extend(
@@ -106,13 +116,7 @@ pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf
     let generator_steps = moments("generator_adam.", &state.generator.names, &state.generator_adam);
     let discriminator_steps =
         moments("discriminator_adam.", &state.discriminator.names, &state.discriminator_adam);
-    fs::create_dir_all(folder).map_err(DataError::io(folder))?;
-    let path = folder.join(format!("kimg_{:010.3}.safetensors", state.kimg()));
-    let manifest = manifest(state, identity, generator_steps, discriminator_steps);
-    write_pair(&path, &tensors, manifest)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    write_file(&folder.join("latest"), format!("{name}\n").as_bytes())?;
-    Ok(path)
+    write_pair(path, &tensors, manifest(state, identity, generator_steps, discriminator_steps))
 }
 
 /// Writes the averaged generator and the discriminator in half precision: for sharing, generating, `--init`.
