@@ -160,13 +160,11 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainingError> {
     if manifest.format != FORMAT {
         return Err(damaged(format!("checkpoint format {}, this version reads {FORMAT}", manifest.format)));
     }
-    let bytes = fs::read(&path).map_err(DataError::io(&path))?;
-    if format!("{:x}", Sha256::digest(&bytes)) != manifest.tensors_sha256 {
+    if sha256(&path).map_err(DataError::io(&path))? != manifest.tensors_sha256 {
         return Err(damaged(
             "tensors do not match the digest in the side file: incomplete or damaged".into(),
         ));
     }
-    drop(bytes);
     let tensors = weights::read(&path)?;
     Ok(Checkpoint { path, manifest, tensors })
 }
@@ -350,9 +348,9 @@ fn write_pair(
             e => std::io::Error::other(e.to_string()),
         })
         .and_then(|()| fs::File::open(&partial)?.sync_all())
-        .and_then(|()| fs::read(&partial))
-        .and_then(|bytes| {
-            manifest.tensors_sha256 = format!("{:x}", Sha256::digest(&bytes));
+        .and_then(|()| sha256(&partial))
+        .and_then(|digest| {
+            manifest.tensors_sha256 = digest;
             fs::rename(&partial, path)
         });
     if let Err(source) = written {
@@ -362,6 +360,13 @@ fn write_pair(
     let text = serde_json::to_string_pretty(&manifest)
         .map_err(|e| TrainingError::Checkpoint { path: path.to_owned(), problem: e.to_string() })?;
     Ok(write_file(&path.with_extension("json"), format!("{text}\n").as_bytes())?)
+}
+
+/// Returns the digest of a file, read in parts: a checkpoint may be larger than the memory that is left.
+fn sha256(path: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut fs::File::open(path)?, &mut hash)?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// Returns a contiguous copy on the CPU.

@@ -207,11 +207,18 @@ fn a_tensor_that_is_missing_or_of_another_shape_is_named() {
         b"module.main_convolutions_1.1.modulated_convolution.weighX",
         &[layer, "missing"],
     );
-    // [1, 16, 16, 3, 3] and [1, 16, 16, 2, 2] change places by their names.
+    // The last extent of its shape [1, 16, 16, 3, 3] is said to be 1.
+    let shape = b"module.main_convolutions_1.1.modulated_convolution.weight";
+    let name = pickle.windows(shape.len()).position(|w| w == shape).unwrap();
+    let extents = pickle[name..].windows(4).position(|w| w == b"K\x03K\x03").expect("its shape") + name;
+    let mut changed = good.clone();
+    changed.get_mut("published/data.pkl").unwrap()[extents + 3] = 1;
+    check_file(&zip(&changed), &[layer, "has shape", "3, 1]", "3, 3]"]);
+    // A name that is there already.
     change(
         b"module.main_convolutions_1.0.modulated_convolution.weight",
-        b"module.main_convolutions_1.2",
-        &["generator_ema", "main_convolutions_1"],
+        b"module.main_convolutions_1.2.modulated_convolution.weight",
+        &["SETITEMS", "is there twice"],
     );
     change(b"generator_ema", b"generator_emb", &["generator_ema", "missing"]);
     change(b"param_groups", b"param_groupz", &["generator_optimizer.param_groups"]);

@@ -89,6 +89,7 @@ fn a_trained_second_branch_is_noticed_and_used() {
 #[test]
 fn moments_belong_to_their_parameters() {
     // The script took two steps along gradients equal to the weights: exp_avg = w, exp_avg_sq = (1 - 0.999^2) w^2.
+    // Steps are tensors for the generator, as torch saves them now, and plain numbers for the discriminator.
     let (_, state, _) = import("published.pt");
     let networks = [
         (&state.generator.names, &state.generator.parameters, &state.generator_adam),
@@ -109,8 +110,7 @@ fn moments_belong_to_their_parameters() {
 }
 
 #[test]
-fn files_of_older_torch_with_plain_step_numbers_are_read() {
-    // torch before 1.12 saved the number of steps as a number, before 2.1 no byte order: the oldest form of the entries.
+fn files_of_older_torch_without_byte_order_are_read() {
     let bytes = fs::read(fixture("published.pt")).unwrap();
     let mut entries = super::pieces::unzip(&bytes);
     for entry in [".format_version", ".storage_alignment", "byteorder", ".data/serialization_id"] {

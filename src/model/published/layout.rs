@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use super::value::{Dict, Key, Pickle, TensorRef, Value, kind};
 
-/// Prefixes of a generator's names, the first that fits is taken.
-const GENERATOR_PREFIXES: &[&str] = &["module.", ""];
+/// Prefixes of a generator's names, the first that fits is taken. A resumed run wraps the averaged one twice.
+const GENERATOR_PREFIXES: &[&str] = &["module.module.", "module.", ""];
 /// Prefixes of a discriminator's names: with augmentation wrapper and data parallelism, without either.
 const DISCRIMINATOR_PREFIXES: &[&str] = &["discriminator.module.", "discriminator.", "module.", ""];
 /// Most paths in the list of what was ignored.
