@@ -157,7 +157,7 @@ fn expect_output(output: &Path, overwrite: bool) -> Result<(), Failure> {
 fn warn(second_branch: SecondBranch, ignored: &[String]) {
     match second_branch {
         SecondBranch::Untrained => {
-            tracing::info!("the second branch was never trained: wiring original, as in the published code")
+            tracing::info!("the second branch was never trained: wiring original, as in the published code");
         }
         SecondBranch::Trained => tracing::warn!(
             "the second branch was trained, not by the published code: wiring paper; --set model.generator.wiring=original for the other"

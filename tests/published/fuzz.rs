@@ -28,8 +28,9 @@ const ROUNDS: usize = 3_000;
 const MOST_TIME: Duration = Duration::from_secs(20);
 /// Most memory above that at the start.
 const MOST_MIB: u64 = 400;
-/// Most seeds, and the longest kept ones.
+/// Most seeds, the most files kept of a reader, and the longest kept one.
 const MOST_SEEDS: usize = 400;
+const MOST_KEPT: usize = 40;
 const MOST_KEPT_BYTES: usize = 1200;
 
 /// A reader under test: returns what it said, `ok` where it was content.
@@ -87,8 +88,12 @@ fn fuzz(reader: &str, mut seeds: Vec<Vec<u8>>, words: &[&[u8]], read: Reader) {
         if shortest.is_none_or(|n| input.len() < n) && (shortest.is_some() || said.len() < MOST_SEEDS) {
             if keep && input.len() <= MOST_KEPT_BYTES && round >= seeds.len() {
                 fs::create_dir_all(&folder).unwrap();
-                let name = format!("{reader}-{:08x}.bin", crc32fast::hash(class.as_bytes()));
-                fs::write(folder.join(name), &input).unwrap();
+                let path = folder.join(format!("{reader}-{:08x}.bin", crc32fast::hash(class.as_bytes())));
+                let files = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name());
+                let count = files.filter(|name| name.to_string_lossy().starts_with(reader)).count();
+                if path.exists() || count < MOST_KEPT {
+                    fs::write(path, &input).unwrap();
+                }
             }
             if shortest.is_none() && round >= seeds.len() {
                 seeds.push(input.clone());

@@ -88,7 +88,7 @@ fn deep_cyclic_and_empty_structures_end_with_an_error() {
     let deep = [b"N".to_vec(), vec![0x85; (1 << 20) - 3], b".".to_vec()].concat();
     check(&deep, &["a tuple, expected a dict"]);
     check(&[deep, vec![b'N'; 8]].concat(), &["STOP"]);
-    check(&vec![b'0'; 4], &["POP"]);
+    check(b"0000", &["POP"]);
     check(&[b"N".to_vec(), b"q\x00".repeat(1 << 20)].concat(), &["opcodes"]);
     check(b"]q\x00h\x00a.", &["a list, expected a dict"]);
     let own = [b"}q\x00", &text("generator_ema")[..], b"h\x00s."].concat();

@@ -126,7 +126,7 @@ pub(super) fn find(pickle: &Pickle) -> Result<Parts, Wrong> {
         let empty = pickle.dict(value).is_some_and(|d| d.items.is_empty());
         let is_known =
             known.contains(&name.as_str()) || name.ends_with("_optimizer") && root.get(&name).is_some();
-        if !is_known && !(name == "path_length_regularization" && empty) {
+        if !(is_known || name == "path_length_regularization" && empty) {
             ignore(&mut ignored, name);
         }
     }

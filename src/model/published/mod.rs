@@ -1,6 +1,6 @@
 //! Reading the published Multi-StyleGAN checkpoints, which are Python pickles, without running any of their code.
 //!
-//! A `.pt` file is a zip container ([`container`](self)) of one pickle and one entry per storage. The pickle is read by
+//! A `.pt` file is a zip container (`container.rs`) of one pickle and one entry per storage. The pickle is read by
 //! a machine that can build plain data and tensors and refuses everything else by name; `layout.rs` finds networks and
 //! optimiser states in it, `sizes.rs` the configuration they were made with. Start with [`Published::open`].
 //!
