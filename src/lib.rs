@@ -23,9 +23,10 @@ pub mod evaluation;
 
 pub mod segmentation;
 
-/// What the programs share; [`device`](cli::device) is the part that needs libtorch.
+/// What the programs share; [`device`](cli::device) and [`import`](cli::import) are the part that needs libtorch.
 pub mod cli {
     pub use lapsegan_base::cli::*;
 
     pub mod device;
+    pub mod import;
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod metrics;
 mod parity;
+mod published;
 mod readme;
 mod support;
 mod tidy;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::Record;
-use lapsegan::cli::{Common, Failure, Outcome, config, device, preview, run};
+use lapsegan::cli::{Common, Failure, Outcome, config, device, import, preview, run};
 use lapsegan::data::DataError;
 use lapsegan::data::labels::codec::DecodeSettings;
 use lapsegan::data::labels::{self, RouteSettings, STRUCTURE, label_sequence};
@@ -198,7 +198,8 @@ fn execute(args: Args) -> Outcome {
     let result = json!({
         "plate": args.output,
         "sequences": settings.count,
-        "kimg": checkpoint.manifest.sequences_seen as f64 / 1000.0,
+        // Of an imported checkpoint it is not known.
+        "kimg": (data.tool != import::TOOL).then_some(checkpoint.manifest.sequences_seen as f64 / 1000.0),
         "labels": meta.labels,
         "label_route": meta.label_route,
         "label_settings": labelling.settings(),
@@ -359,6 +360,15 @@ impl Labelling {
 fn plate_meta(settings: &Settings, seed: u64, checkpoint: &Checkpoint, labelling: &Labelling) -> PlateMeta {
     let manifest = &checkpoint.manifest;
     let kimg = manifest.sequences_seen as f64 / 1000.0;
+    let mut notes = vec![
+        format!("generator trained for {kimg:.3} kimg, truncation_psi {}", settings.truncation_psi),
+        format!("checkpoint sha256 {}", manifest.tensors_sha256),
+    ];
+    if manifest.data.tool == import::TOOL {
+        // What the counts mean stands there, and how long it was trained is not known.
+        notes[0] = format!("truncation_psi {}", settings.truncation_psi);
+        notes.extend(manifest.data.notes.iter().cloned());
+    }
     PlateMeta {
         tool: "generate".into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -366,10 +376,7 @@ fn plate_meta(settings: &Settings, seed: u64, checkpoint: &Checkpoint, labelling
         seed,
         labels: labelling.names(&manifest.config.model.label_maps),
         label_route: labelling.route().map(Into::into),
-        notes: vec![
-            format!("generator trained for {kimg:.3} kimg, truncation_psi {}", settings.truncation_psi),
-            format!("checkpoint sha256 {}", manifest.tensors_sha256),
-        ],
+        notes,
         ..manifest.data.clone()
     }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
+use lapsegan::cli::import::{self, ImportArgs};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::{self, Record};
 use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
@@ -26,21 +27,34 @@ use lapsegan::training::run::{Event, Run, train};
 use lapsegan::training::state::State;
 use lapsegan::training::{Config, Preset, TrainingError};
 
+#[derive(Subcommand)]
+enum Command {
+    Import(Box<ImportArgs>),
+}
+
 /// Train a generator on a dataset plate
 ///
 /// Learns to synthesise sequences like those of the plate's training split. The run folder holds config.toml,
 /// stats.jsonl, sample grids and checkpoints; run.json appears when the run is complete. A run that was stopped
 /// (Ctrl-C, SIGTERM, --time-budget, a crash) goes on with --resume.
 #[derive(Parser)]
-#[command(name = "train", after_help = EXAMPLES)]
+#[command(
+    name = "train",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Dataset plate made by prepare
-    #[arg(long, value_name = "PLATE", help_heading = "Input")]
-    data: PathBuf,
+    #[arg(long, required = true, value_name = "PLATE", help_heading = "Input")]
+    data: Option<PathBuf>,
 
     /// Run folder to create
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
-    output: PathBuf,
+    #[arg(long, required = true, value_name = "DIR", help_heading = "Output")]
+    output: Option<PathBuf>,
 
     /// Named configuration: tiny, small, paper or original [default: tiny]
     #[arg(long, value_parser = parse_preset, value_name = "NAME", help_heading = "Training")]
@@ -86,12 +100,28 @@ Examples:
 
 impl AsRef<Common> for Args {
     fn as_ref(&self) -> &Common {
-        &self.common
+        match &self.command {
+            Some(Command::Import(import)) => (**import).as_ref(),
+            None => &self.common,
+        }
+    }
+}
+
+impl Args {
+    fn data(&self) -> &Path {
+        self.data.as_deref().expect("clap asks for it where there is no subcommand")
+    }
+
+    fn output(&self) -> &Path {
+        self.output.as_deref().expect("clap asks for it where there is no subcommand")
     }
 }
 
 fn main() -> ExitCode {
-    run::program("train", device::libraries, execute)
+    run::program("train", device::libraries, |args: Args| match &args.command {
+        Some(Command::Import(import)) => import::execute(import),
+        None => execute(args),
+    })
 }
 
 fn parse_preset(name: &str) -> Result<Preset, String> {
@@ -106,7 +136,7 @@ fn parse_preset(name: &str) -> Result<Preset, String> {
 fn execute(args: Args) -> Outcome {
     let common = &args.common;
     let mut record = Record::begin("train", common);
-    let plate = Plate::open(&args.data)?;
+    let plate = Plate::open(args.data())?;
     let mut config = resolve(&args, &plate)?;
     config.validate()?;
     let minutes = |value: f64, flag: &str| {
@@ -117,7 +147,7 @@ fn execute(args: Args) -> Outcome {
     let checkpoint_interval = minutes(args.checkpoint_interval, "--checkpoint-interval")?;
     let time_budget = args.time_budget.map(|m| minutes(m, "--time-budget")).transpose()?;
     if args.resume.is_none() {
-        refuse_existing(&args.output, common.overwrite)?;
+        refuse_existing(args.output(), common.overwrite)?;
     }
     if let Some(export) = &args.export {
         refuse_existing(export, common.overwrite || args.resume.is_some())?;
@@ -130,7 +160,7 @@ fn execute(args: Args) -> Outcome {
 
     let threads = common.thread_count();
     let device = device::select(&common.device, threads)?;
-    record.input("data", &args.data)?;
+    record.input("data", args.data())?;
     let bar = Progress::new("reading sequences", plate.indices(Split::Train).len() as u64, common.quiet);
     let dataset = {
         let (maps, gain) = (&config.model.label_maps, config.training.trap.gain);
@@ -145,13 +175,13 @@ fn execute(args: Args) -> Outcome {
     let mut state = State::new(&identity.config, common.seed, device);
     start(&args, &mut state, &identity)?;
     let sequences = dataset.len();
-    let run = Run { folder: &args.output, identity, dataset, device, checkpoint_interval, time_budget };
+    let run = Run { folder: args.output(), identity, dataset, device, checkpoint_interval, time_budget };
     let checkpoint = watch(&run, &mut state, common.quiet)?;
     if let Some(export) = &args.export {
         checkpoint::export(export, &state, &run.identity)?;
     }
     let result = json!({
-        "run": args.output,
+        "run": args.output(),
         "checkpoint": checkpoint,
         "export": args.export,
         "kimg": state.kimg(),
@@ -159,7 +189,7 @@ fn execute(args: Args) -> Outcome {
         "device": device::name(device),
         "peak_memory_mib": record::peak_memory_mib(),
     });
-    record.write(&args.output, &run.identity.config, &device::name(device), &result)?;
+    record.write(args.output(), &run.identity.config, &device::name(device), &result)?;
     Ok(result)
 }
 
@@ -168,7 +198,7 @@ fn resolve(args: &Args, plate: &Plate) -> Result<Config, Failure> {
     let meta = &plate.meta;
     if meta.height != meta.width || !meta.width.is_power_of_two() || meta.width < 8 {
         return Err(DataError::Metadata {
-            path: args.data.clone(),
+            path: args.data().to_owned(),
             field: "lapsegan.height, lapsegan.width".into(),
             found: format!(
                 "{} x {}, expected a square of 8 px or a larger power of two",
@@ -194,7 +224,7 @@ fn resolve(args: &Args, plate: &Plate) -> Result<Config, Failure> {
                 model.domains,
                 model.frames,
                 model.resolution,
-                args.data.display(),
+                args.data().display(),
                 data.0,
                 data.1,
                 data.2
@@ -234,13 +264,13 @@ fn identify(args: &Args, plate: &Plate, config: Config, threads: usize) -> Resul
     groups.sort();
     groups.dedup();
     data.trained_on = groups;
-    let (data_sha256, _) = record::digest(&args.data)?;
+    let (data_sha256, _) = record::digest(args.data())?;
     Ok(Identity { config, seed: args.common.seed, threads, data, data_sha256 })
 }
 
 /// Makes the run folder, or finds the checkpoint to go on from.
 fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Failure> {
-    let output = &args.output;
+    let output = args.output();
     if let Some(from) = &args.resume {
         let folder = from.as_deref().unwrap_or(output);
         if let Some(found) = checkpoint::newest(folder)? {
@@ -267,12 +297,12 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
             tracing::info!("no checkpoint in {}: starting from the beginning", output.display());
         }
     } else if output.exists() {
-        fs::remove_dir_all(output).map_err(|source| DataError::Io { path: output.clone(), source })?;
+        fs::remove_dir_all(output).map_err(|source| DataError::Io { path: output.to_owned(), source })?;
     }
     if let Some(init) = &args.init {
         initialise(init, state)?;
     }
-    fs::create_dir_all(output).map_err(|source| DataError::Io { path: output.clone(), source })?;
+    fs::create_dir_all(output).map_err(|source| DataError::Io { path: output.to_owned(), source })?;
     // A folder without run.json is a run that is not complete.
     let record = output.join("run.json");
     if record.exists() {

@@ -8,6 +8,9 @@ use toml::{Table, Value};
 
 use crate::error::{Advice, Exit};
 
+/// Most parts of an overriding key: tables nested by the thousand would exhaust the stack.
+const MOST_PARTS: usize = 16;
+
 /// What can be wrong with a settings file or override.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -66,17 +69,22 @@ where
     let mut table = Table::try_from(base).map_err(|e| syntax("built-in settings", &e))?;
     if let Some(path) = file {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Missing { path: place.clone(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| ConfigError::Missing { path: place.clone(), source })?;
+        let text = String::from_utf8(bytes).map_err(|e| syntax(&place, &e))?;
         let overlay: Table = text.parse().map_err(|e| syntax(&place, &e))?;
         merge(&mut table, overlay);
         read::<T>(&table, &place)?;
     }
     for pair in set {
-        let place = format!("--set {pair}");
+        let place = format!("--set {pair:.200}");
         let Some((key, value)) = pair.split_once('=') else {
             return Err(syntax(&place, &"expected KEY=VALUE"));
         };
+        let depth = key.split('.').count();
+        if depth > MOST_PARTS {
+            return Err(syntax(&place, &format!("a key of {depth} parts, expected at most {MOST_PARTS}")));
+        }
         // A bare word is a string, so that --set preset=tiny needs no quotes within quotes.
         let value = format!("v = {value}")
             .parse::<Table>()
@@ -148,6 +156,13 @@ mod tests {
         let set = ["batch=8", "rate=1", "name=tiny", "inner.depth=3"].map(String::from);
         let got = resolve(&base(), None, &set).unwrap();
         assert_eq!(got, Settings { batch: 8, rate: 1.0, name: "tiny".into(), inner: Inner { depth: 3 } });
+    }
+
+    #[test]
+    fn a_key_of_very_many_parts_is_refused() {
+        let set = ["a.".repeat(60_000) + "a=1"];
+        let error = resolve(&base(), None, &set).unwrap_err().to_string();
+        assert!(error.contains("60001 parts") && error.len() < 400, "{error}");
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl ModelConfig {
             return wrong("generator.latent, generator.channels", "below 1".into(), "positive sizes");
         }
         let (encoder, decoder) = (&self.discriminator.encoder, &self.discriminator.decoder);
-        if encoder.len() < 2 || self.resolution >> (encoder.len() - 1) < 2 {
+        if encoder.len() < 2 || self.resolution.checked_shr(encoder.len() as u32 - 1).unwrap_or(0) < 2 {
             let most = self.resolution.ilog2();
             return wrong(
                 "discriminator.encoder",

@@ -16,6 +16,7 @@ pub mod generator;
 pub mod mapping;
 pub mod modulated_conv;
 pub mod non_local;
+pub mod published;
 pub mod resample;
 pub mod residual;
 pub mod scale;
@@ -60,18 +61,23 @@ pub enum ModelError {
         /// What the reader said.
         problem: String,
     },
+    /// A checkpoint of the published implementation.
+    #[error(transparent)]
+    Published(#[from] published::PublishedError),
 }
 
 impl Advice for ModelError {
     fn exit(&self) -> Exit {
         match self {
             Self::Config { .. } => Exit::Usage,
+            Self::Published(error) => error.exit(),
             _ => Exit::BadInput,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Published(error) => return error.hint(),
             Self::Config { .. } => "start from a preset and change one field at a time with --set".into(),
             Self::Weights { .. } => "use the config.toml of the run that wrote the weights".into(),
             Self::Unreadable { .. } => "the file may be incomplete: use another checkpoint of the run".into(),

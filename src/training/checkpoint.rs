@@ -88,6 +88,16 @@ pub struct Identity {
 
 /// Writes the state below `folder` and returns the safetensors file. `latest` names it afterwards.
 pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf, TrainingError> {
+    fs::create_dir_all(folder).map_err(DataError::io(folder))?;
+    let path = folder.join(format!("kimg_{:010.3}.safetensors", state.kimg()));
+    write(&path, state, identity)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    write_file(&folder.join("latest"), format!("{name}\n").as_bytes())?;
+    Ok(path)
+}
+
+/// Writes the state as `path` (.safetensors) and its side file.
+pub fn write(path: &Path, state: &State, identity: &Identity) -> Result<(), TrainingError> {
     let mut tensors = Vec::new();
     let mut network = |prefix: &str, vs: &VarStore| {
         tensors.extend(
@@ -118,13 +128,7 @@ pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf
     tensors.push((ADA_P.into(), Tensor::from(state.ada.p)));
     let pending: Vec<f64> = state.ada.pending.iter().map(|r| r.double_value(&[])).collect();
     tensors.push((ADA_PENDING.into(), Tensor::from_slice(&pending)));
-    fs::create_dir_all(folder).map_err(DataError::io(folder))?;
-    let path = folder.join(format!("kimg_{:010.3}.safetensors", state.kimg()));
-    let manifest = manifest(state, identity, generator_steps, discriminator_steps);
-    write_pair(&path, &tensors, manifest)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    write_file(&folder.join("latest"), format!("{name}\n").as_bytes())?;
-    Ok(path)
+    write_pair(path, &tensors, manifest(state, identity, generator_steps, discriminator_steps))
 }
 
 /// Writes the averaged generator and the discriminator in half precision: for sharing, generating, `--init`.
@@ -168,13 +172,11 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainingError> {
     if manifest.format != FORMAT {
         return Err(damaged(format!("checkpoint format {}, this version reads {FORMAT}", manifest.format)));
     }
-    let bytes = fs::read(&path).map_err(DataError::io(&path))?;
-    if format!("{:x}", Sha256::digest(&bytes)) != manifest.tensors_sha256 {
+    if sha256(&path).map_err(DataError::io(&path))? != manifest.tensors_sha256 {
         return Err(damaged(
             "tensors do not match the digest in the side file: incomplete or damaged".into(),
         ));
     }
-    drop(bytes);
     let tensors = weights::read(&path)?;
     Ok(Checkpoint { path, manifest, tensors })
 }
@@ -371,9 +373,9 @@ fn write_pair(
             e => std::io::Error::other(e.to_string()),
         })
         .and_then(|()| fs::File::open(&partial)?.sync_all())
-        .and_then(|()| fs::read(&partial))
-        .and_then(|bytes| {
-            manifest.tensors_sha256 = format!("{:x}", Sha256::digest(&bytes));
+        .and_then(|()| sha256(&partial))
+        .and_then(|digest| {
+            manifest.tensors_sha256 = digest;
             fs::rename(&partial, path)
         });
     if let Err(source) = written {
@@ -383,6 +385,13 @@ fn write_pair(
     let text = serde_json::to_string_pretty(&manifest)
         .map_err(|e| TrainingError::Checkpoint { path: path.to_owned(), problem: e.to_string() })?;
     Ok(write_file(&path.with_extension("json"), format!("{text}\n").as_bytes())?)
+}
+
+/// Returns the digest of a file, read in parts: a checkpoint may be larger than the memory that is left.
+fn sha256(path: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut fs::File::open(path)?, &mut hash)?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// Returns a contiguous copy on the CPU.

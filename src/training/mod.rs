@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod draws;
 pub mod health;
+pub mod import;
 pub mod inputs;
 pub mod loader;
 pub mod phases;

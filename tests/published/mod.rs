@@ -1,0 +1,17 @@
+//! Checkpoints of the published implementation: importing them, and refusing what is not one.
+//!
+//! `fixtures/published` holds two small ones written by PyTorch, and the script that wrote them.
+
+mod fuzz;
+mod hostile;
+mod import;
+mod pieces;
+mod program;
+
+use std::path::PathBuf;
+
+/// Returns a file of the fixture folder.
+fn fixture(name: &str) -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/published");
+    PathBuf::from(folder).join(name)
+}
