@@ -57,10 +57,10 @@ Examples:
   prepare phantom --output phantom.ome.zarr
   prepare phantom --positions 4 --size 64 --tiff frames --output phantom64.ome.zarr")]
 struct PhantomArguments {
-    /// Independent traps [default: 240]
+    /// Independent traps [default: 320]
     #[arg(long, value_name = "N", help_heading = "Simulation")]
     positions: Option<usize>,
-    /// Frames per trap, ten minutes apart [default: 12]
+    /// Frames per trap, ten minutes apart [default: 24]
     #[arg(long, value_name = "N", help_heading = "Simulation")]
     frames_per_position: Option<usize>,
     /// Rows and columns of a frame, a power of two; the field stays 13.4 um [default: 32]
@@ -318,8 +318,8 @@ fn import(flags: &ImportFlags, output: Option<&Path>, common: &Common) -> Outcom
 fn simulate(args: &PhantomArguments) -> Outcome {
     let common = &args.common;
     let base = PhantomSettings {
-        positions: 240,
-        frames_per_position: 12,
+        positions: 320,
+        frames_per_position: 24,
         size: 32,
         frames: 3,
         stride: 3,
