@@ -31,8 +31,9 @@ check: setup ## Everything that must be clean: format, clippy, tests, docs
 	cargo test --release --locked --workspace
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
-interop: build ## Check plates with two independent OME-Zarr validators (a Python environment in ./.venv)
+interop: build ## Check plates with two OME-Zarr validators, event files with TensorBoard (Python environments in ./.venv)
 	bash tests/interop/validate.sh
+	bash tests/interop/tensorboard.sh
 
 bench: build ## Measure and write tests/benches/results/
 	bash tests/benches/bench.sh

@@ -28,8 +28,8 @@ use lapsegan::training::{Config, Preset, TrainingError, schedule};
 /// Train a generator on a dataset plate
 ///
 /// Learns to synthesise sequences like those of the plate's training split. The run folder holds config.toml,
-/// stats.jsonl, sample grids and checkpoints; run.json appears when the run is complete. A run that was stopped
-/// (Ctrl-C, SIGTERM, --time-budget, a crash) goes on with --resume.
+/// stats.jsonl, a TensorBoard event file, sample grids and checkpoints; run.json appears when the run is complete. A
+/// run that was stopped (Ctrl-C, SIGTERM, --time-budget, a crash) goes on with --resume.
 #[derive(Parser)]
 #[command(name = "train", after_help = EXAMPLES)]
 struct Args {

@@ -14,6 +14,7 @@ pub mod samples;
 pub mod schedule;
 pub mod state;
 pub mod stats;
+pub mod tensorboard;
 
 pub use config::{Config, TrainingConfig};
 pub use preset::Preset;

@@ -11,7 +11,7 @@ use super::phases::{self, Draw};
 use super::schedule::{self, Phase};
 use super::state::State;
 use super::stats::{self, Accumulator};
-use super::{TrainingError, samples};
+use super::{TrainingError, samples, tensorboard};
 use crate::data::DataError;
 use crate::error::Exit;
 use crate::optim::ema;
@@ -73,6 +73,7 @@ pub fn train(
     let mut last_checkpoint = Instant::now();
 
     stats::truncate(run.folder, state.kimg())?;
+    tensorboard::truncate(run.folder, state.sequences_seen)?;
     if state.sequences_seen == 0 {
         write_samples(run, state)?;
         checkpoint::save(&checkpoints, state, &run.identity)?;
@@ -114,6 +115,7 @@ pub fn train(
             }
             stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;
             write_samples(run, state)?;
+            tensorboard::append(run.folder, state.sequences_seen, seconds_per_kimg, &means)?;
             watch(Event::Tick { kimg: state.kimg(), seconds_per_kimg, means });
             (tick_started, tick_seen) = (Instant::now(), state.sequences_seen);
         }
