@@ -15,6 +15,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::TrainingError;
 use super::config::Config;
 use super::state::State;
+use super::stats::Accumulator;
 use crate::data::DataError;
 use crate::data::output::write_file;
 use crate::data::plate::PlateMeta;
@@ -23,6 +24,9 @@ use crate::optim::adam::{Adam, Moments};
 
 /// Version of this format.
 const FORMAT: u32 = 1;
+
+/// Before the names of what was measured since the last tick.
+const TICK: &str = "since_tick.";
 
 /// The side file of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +110,7 @@ pub fn save(folder: &Path, state: &State, identity: &Identity) -> Result<PathBuf
     let generator_steps = moments("generator_adam.", &state.generator.names, &state.generator_adam);
     let discriminator_steps =
         moments("discriminator_adam.", &state.discriminator.names, &state.discriminator_adam);
+    tensors.extend(state.since_tick.to_tensors().into_iter().map(|(name, t)| (format!("{TICK}{name}"), t)));
     fs::create_dir_all(folder).map_err(DataError::io(folder))?;
     let path = folder.join(format!("kimg_{:010.3}.safetensors", state.kimg()));
     let manifest = manifest(state, identity, generator_steps, discriminator_steps);
@@ -240,6 +245,10 @@ impl Checkpoint {
             &self.manifest.discriminator_steps,
             &mut state.discriminator_adam,
         )?;
+        let device = state.generator_adam.parameters().first().map_or(Device::Cpu, Tensor::device);
+        let tick =
+            |(name, t): (&String, &Tensor)| Some((name.strip_prefix(TICK)?.to_owned(), t.shallow_clone()));
+        state.since_tick = Accumulator::from_tensors(self.tensors.iter().filter_map(tick).collect(), device);
         state.iteration = self.manifest.iteration;
         state.sequences_seen = self.manifest.sequences_seen;
         Ok(())

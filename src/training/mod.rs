@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod continuation;
 pub mod loader;
 pub mod phases;
 pub mod preset;

@@ -10,7 +10,7 @@ use super::loader::{Dataset, Symmetry};
 use super::phases::{self, Draw};
 use super::schedule::{self, Phase};
 use super::state::State;
-use super::stats::{self, Accumulator};
+use super::stats;
 use super::{TrainingError, samples, tensorboard};
 use crate::data::DataError;
 use crate::error::Exit;
@@ -67,7 +67,7 @@ pub fn train(
     let checkpoints = run.folder.join("checkpoints");
     let goal = (config.kimg * 1000.0).ceil() as u64;
     let tick = (config.tick_kimg * 1000.0).max(1.0) as u64;
-    let mut means = Accumulator::default();
+    let mut means = std::mem::take(&mut state.since_tick);
     let started = Instant::now();
     let (mut tick_started, mut tick_seen) = (Instant::now(), state.sequences_seen);
     let mut last_checkpoint = Instant::now();
@@ -120,6 +120,7 @@ pub fn train(
             (tick_started, tick_seen) = (Instant::now(), state.sequences_seen);
         }
 
+        state.since_tick = means.snapshot();
         let budget_used = run.time_budget.filter(|budget| started.elapsed() >= *budget);
         let reason =
             stop().or_else(|| budget_used.map(|_| ("time budget used".to_owned(), Exit::TimeBudget)));

@@ -4,6 +4,7 @@ use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
 use super::config::Config;
+use super::stats::Accumulator;
 use crate::model::weights::sorted;
 use crate::model::{Discriminator, Generator};
 use crate::optim::{Adam, AdamConfig};
@@ -22,6 +23,8 @@ pub struct State {
     pub generator_adam: Adam,
     /// Optimiser of the discriminator.
     pub discriminator_adam: Adam,
+    /// What was measured since the last tick.
+    pub since_tick: Accumulator,
     /// Iterations done.
     pub iteration: u64,
     /// Real sequences shown to the discriminator.
@@ -89,6 +92,7 @@ impl State {
             discriminator,
             generator_adam,
             discriminator_adam,
+            since_tick: Accumulator::default(),
             iteration: 0,
             sequences_seen: 0,
         }
