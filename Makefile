@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := target/release
 
-.PHONY: help setup build demo test check interop bench clean
+.PHONY: help setup build demo test check interop kill bench clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,8 +31,12 @@ check: setup ## Everything that must be clean: format, clippy, tests, docs
 	cargo test --release --locked --workspace
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
-interop: build ## Check plates with two independent OME-Zarr validators (a Python environment in ./.venv)
+interop: build ## Check plates with two OME-Zarr validators, event files with TensorBoard (Python environments in ./.venv)
 	bash tests/interop/validate.sh
+	bash tests/interop/tensorboard.sh
+
+kill: build ## Kill a training 50 times at random moments: it must end with the same bytes
+	python3 tests/kill/kill.py
 
 bench: build ## Measure and write tests/benches/results/
 	bash tests/benches/bench.sh

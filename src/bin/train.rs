@@ -4,8 +4,6 @@ use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -14,10 +12,11 @@ use serde_json::{Value, json};
 use lapsegan::cli::import::{self, ImportArgs};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::{self, Record};
+use lapsegan::cli::signals::Signals;
 use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
 use lapsegan::data::DataError;
 use lapsegan::data::labels::STRUCTURE;
-use lapsegan::data::output::{refuse_existing, write_file};
+use lapsegan::data::output::{refuse_existing, sweep, write_file};
 use lapsegan::data::plate::{Plate, Split};
 use lapsegan::error::Exit;
 use lapsegan::model::{LabelMap, weights};
@@ -25,7 +24,7 @@ use lapsegan::training::checkpoint::{self, Identity};
 use lapsegan::training::loader::Dataset;
 use lapsegan::training::run::{Event, Run, train};
 use lapsegan::training::state::State;
-use lapsegan::training::{Config, Preset, TrainingError};
+use lapsegan::training::{Config, Preset, TrainingError, continuation};
 
 #[derive(Subcommand)]
 enum Command {
@@ -35,8 +34,8 @@ enum Command {
 /// Train a generator on a dataset plate
 ///
 /// Learns to synthesise sequences like those of the plate's training split. The run folder holds config.toml,
-/// stats.jsonl, sample grids and checkpoints; run.json appears when the run is complete. A run that was stopped
-/// (Ctrl-C, SIGTERM, --time-budget, a crash) goes on with --resume.
+/// stats.jsonl, a TensorBoard event file, sample grids and checkpoints; run.json appears when the run is complete. A
+/// run that was stopped (Ctrl-C, SIGTERM, --time-budget, a crash) goes on with --resume.
 #[derive(Parser)]
 #[command(
     name = "train",
@@ -69,6 +68,9 @@ struct Args {
     kimg: Option<f64>,
 
     /// Go on from the newest checkpoint of --output, or of DIR
+    ///
+    /// Of DIR, the checkpoint and what was recorded up to it are copied to --output; DIR stays as it is. Where
+    /// --output has got further already, it goes on from there: the same command can be run again.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, help_heading = "Training")]
     #[allow(clippy::option_option, reason = "clap: no --resume, --resume alone, --resume=DIR")]
     resume: Option<Option<PathBuf>>,
@@ -273,7 +275,7 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
     let output = args.output();
     if let Some(from) = &args.resume {
         let folder = from.as_deref().unwrap_or(output);
-        if let Some(found) = checkpoint::newest(folder)? {
+        if let Some(found) = continuation::newest_of(folder, output)? {
             let fields = found.differences(identity);
             if !fields.is_empty() {
                 return Err(TrainingError::OtherRun { path: found.path.clone(), fields }.into());
@@ -286,6 +288,7 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
                 );
             }
             found.restore(state)?;
+            continuation::take_over(&found, output)?;
             tracing::info!("resuming at {:.3} kimg from {}", state.kimg(), found.path.display());
         } else if from.is_some() {
             return Err(DataError::Missing {
@@ -303,6 +306,9 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
         initialise(init, state)?;
     }
     fs::create_dir_all(output).map_err(|source| DataError::Io { path: output.to_owned(), source })?;
+    for folder in [output, &output.join("checkpoints"), &output.join("samples")] {
+        sweep(folder)?;
+    }
     // A folder without run.json is a run that is not complete.
     let record = output.join("run.json");
     if record.exists() {
@@ -327,34 +333,15 @@ fn initialise(init: &Path, state: &mut State) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs the loop under a progress bar, with SIGINT and SIGTERM as requests to stop.
+/// Runs the loop under a progress bar, with SIGINT and SIGTERM as requests to stop after the running iteration.
 fn watch(run: &Run, state: &mut State, quiet: bool) -> Result<PathBuf, Failure> {
-    let flag = |signal| {
-        let raised = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(signal, Arc::clone(&raised)).map(|_| raised)
-    };
-    let failed = |e: std::io::Error| Failure {
-        message: format!("cannot catch signals: {e}"),
-        hint: None,
-        exit: Exit::Failed,
-    };
-    let interrupt = flag(signal_hook::consts::SIGINT).map_err(failed)?;
-    let terminate = flag(signal_hook::consts::SIGTERM).map_err(failed)?;
-    let stop = || {
-        if interrupt.load(Ordering::Relaxed) {
-            Some(("interrupted".to_owned(), Exit::Interrupted))
-        } else if terminate.load(Ordering::Relaxed) {
-            Some(("terminated".to_owned(), Exit::Terminated))
-        } else {
-            None
-        }
-    };
+    let signals = Signals::catch()?;
     // Bars count whole numbers: thousandths of a kimg are sequences.
     let goal = run.identity.config.training.kimg;
     let bar = Progress::new("training (sequences)", (goal * 1000.0) as u64, quiet);
     bar.set((state.kimg() * 1000.0) as u64);
     let last_kimg = Cell::new(state.kimg());
-    let last = train(run, state, &stop, &mut |event| match event {
+    let last = train(run, state, &|| signals.answer(), &mut |event| match event {
         Event::Progress(kimg) => {
             last_kimg.set(kimg);
             bar.set((kimg * 1000.0) as u64);
@@ -372,6 +359,7 @@ fn watch(run: &Run, state: &mut State, quiet: bool) -> Result<PathBuf, Failure> 
             ));
         }
     })?;
+    signals.finish();
     bar.finish();
     Ok(last)
 }

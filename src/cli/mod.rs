@@ -11,6 +11,7 @@ pub mod preview;
 pub mod progress;
 pub mod record;
 pub mod run;
+pub mod signals;
 
 pub use args::Common;
 pub use failure::Failure;

@@ -64,7 +64,8 @@ fn emit(value: &Value) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn report(failure: &Failure) {
+/// Prints a failure to stderr.
+pub(super) fn report(failure: &Failure) {
     let stopped = matches!(failure.exit, Exit::Interrupted | Exit::Terminated | Exit::TimeBudget);
     let word = if stopped { "stopped" } else { "error" };
     let _ = writeln!(std::io::stderr(), "{word}: {}", failure.message);

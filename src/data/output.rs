@@ -82,6 +82,18 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     })
 }
 
+/// Removes the files in a folder that a killed program had not finished. Nobody else may be writing there.
+pub fn sweep(folder: &Path) -> Result<(), DataError> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        let left = name.ends_with(".partial") || name.starts_with('.') && name.contains(".partial-");
+        if left && path.is_file() {
+            fs::remove_file(&path).map_err(|source| DataError::Io { path: path.clone(), source })?;
+        }
+    }
+    Ok(())
+}
+
 fn sibling(target: &Path, what: &str) -> PathBuf {
     let name = target.file_name().map_or_else(|| "output".into(), |n| n.to_string_lossy().into_owned());
     target.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
@@ -108,5 +120,20 @@ mod tests {
         PendingFolder::create(&target, true).unwrap().finish().unwrap();
         assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_swept_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in
+            [".stats.jsonl.partial-17", "kimg_1.safetensors.partial", "stats.jsonl", "partial-1", ".a"]
+        {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        sweep(dir.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".a", "partial-1", "stats.jsonl"]);
+        sweep(&dir.path().join("nowhere")).unwrap();
     }
 }

@@ -1,14 +1,14 @@
 //! Labelled sequences as the segmenter sees them.
 
-use ndarray::{Array3, Array4, ArrayView2, ArrayView4, Axis};
+use ndarray::{Array3, Array4, ArrayView4, Axis};
 use tch::{Device, Tensor};
 
 use crate::data::labels::codec::encode;
+use crate::data::plate::Calibration;
 
-/// Percentiles of a frame that become 0 and 1, as Cellpose and `StarDist` normalise.
-const LOW_PERCENT: f64 = 1.0;
-/// Above the brightest 0.2 %, so that a hot pixel does not decide.
-const HIGH_PERCENT: f64 = 99.8;
+/// Lowest and highest input value. Wider than [0, 1], since what the calibration clips is still picture; not open, so
+/// that a hot pixel does not decide.
+const LIMITS: [f64; 2] = [-0.5, 1.5];
 
 /// A sequence with labels.
 #[derive(Clone, Debug)]
@@ -24,30 +24,28 @@ pub struct Labelled {
 }
 
 impl Labelled {
-    /// Normalises every frame and channel on its own: a segmenter must not depend on exposure.
+    /// Brings counts into the range of a calibration, one per channel: `lo` becomes 0 and `hi` becomes 1.
+    ///
+    /// All sequences of a benchmark get the same calibration, that of the real plate, as counts of a real and a synthetic
+    /// plate mean the same. Frames are not stretched one by one: that would make the noise of an empty frame look like
+    /// the cells of a full one.
     ///
     /// # Shapes
     /// `counts` `[T, C, H, W]`, `labels` `[T, H, W]`.
-    pub fn new(name: String, group: String, counts: ArrayView4<u16>, labels: Array3<u32>) -> Self {
-        let mut image = Array4::zeros(counts.dim());
-        for (mut to_frame, frame) in image.outer_iter_mut().zip(counts.outer_iter()) {
-            for (mut to, plane) in to_frame.outer_iter_mut().zip(frame.outer_iter()) {
-                let [low, high] = percentiles(plane);
-                let range = f32::from(high) - f32::from(low);
-                if range > 0.0 {
-                    to.zip_mut_with(&plane, |to, &x| *to = (f32::from(x) - f32::from(low)) / range);
-                }
-            }
+    pub fn new(
+        name: String,
+        group: String,
+        counts: ArrayView4<u16>,
+        labels: Array3<u32>,
+        calibration: &[Calibration],
+    ) -> Self {
+        let mut image = counts.mapv(f32::from);
+        for (mut plane, Calibration { lo, hi, .. }) in image.axis_iter_mut(Axis(1)).zip(calibration) {
+            let [least, most] = LIMITS;
+            plane.mapv_inplace(|x| ((f64::from(x) - lo) / (hi - lo)).clamp(least, most) as f32);
         }
         Self { name, group, image, labels }
     }
-}
-
-fn percentiles(plane: ArrayView2<u16>) -> [u16; 2] {
-    let mut values: Vec<u16> = plane.iter().copied().collect();
-    values.sort_unstable();
-    let last = values.len().saturating_sub(1) as f64;
-    [LOW_PERCENT, HIGH_PERCENT].map(|p| values.get((p / 100.0 * last).round() as usize).copied().unwrap_or(0))
 }
 
 /// All frames of several sequences as tensors.
@@ -118,6 +116,10 @@ pub(super) mod drawn {
     use super::*;
     use rand::Rng;
 
+    /// What discs and background are drawn with.
+    pub(crate) const RANGE: Calibration =
+        Calibration { lo: 450.0, hi: 1750.0, clipped_low: 0.0, clipped_high: 0.0 };
+
     /// Returns `count` sequences of 2 frames with 3 to 5 discs on 32x32 pixels, in `groups` groups.
     pub(crate) fn discs(count: usize, groups: usize, seed: u64) -> Vec<Labelled> {
         (0..count)
@@ -139,7 +141,7 @@ pub(super) mod drawn {
                     let light = if labels[[t, y, x]] > 0 { 1500.0 } else { 700.0 };
                     (light + draws.random_range(-250.0..250.0)) as u16
                 });
-                Labelled::new(format!("A/{i}"), format!("g{}", i % groups), counts.view(), labels)
+                Labelled::new(format!("A/{i}"), format!("g{}", i % groups), counts.view(), labels, &[RANGE])
             })
             .collect()
     }
@@ -150,15 +152,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exposure_does_not_change_what_the_segmenter_sees() {
-        let counts = Array4::from_shape_fn((1, 1, 8, 8), |(_, _, y, x)| (100 + 10 * y + x) as u16);
-        let labels = Array3::zeros((1, 8, 8));
-        let make = |counts: &Array4<u16>| {
-            Labelled::new(String::new(), String::new(), counts.view(), labels.clone()).image
-        };
-        let (dim, bright) = (make(&counts), make(&counts.mapv(|v| 7 * v + 1000)));
-        assert!(dim.iter().zip(&bright).all(|(a, b)| (a - b).abs() < 1e-5));
-        assert!(make(&Array4::from_elem((1, 1, 8, 8), 9)).iter().all(|v| *v == 0.0));
+    fn an_empty_frame_stays_dark_and_a_hot_pixel_does_not_decide() {
+        let range = |lo, hi| Calibration { lo, hi, clipped_low: 0.0, clipped_high: 0.0 };
+        // Frame 0 holds a cell in channel 0; frame 1 holds noise and a hot pixel.
+        let counts = Array4::from_shape_fn((2, 2, 8, 8), |(t, c, y, x)| match (t, c) {
+            (0, 0) if y < 4 => 1100,
+            (1, 0) if (y, x) == (7, 7) => 65000,
+            (_, 0) => 100 + (x % 2) as u16,
+            _ => 40,
+        });
+        let labels = Array3::zeros((2, 8, 8));
+        let calibration = [range(100.0, 1100.0), range(50.0, 60.0)];
+        let image = Labelled::new(String::new(), String::new(), counts.view(), labels, &calibration).image;
+        assert_eq!((image[[0, 0, 0, 0]], image[[0, 0, 7, 0]]), (1.0, 0.0));
+        assert!((image[[1, 0, 0, 1]] - 0.001).abs() < 1e-6);
+        assert_eq!((image[[1, 0, 7, 7]], image[[1, 1, 0, 0]]), (1.5, -0.5));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::SegmentationError;
 use super::examples::Labelled;
 use super::settings::Settings;
-use crate::data::plate::{Origin, Plate, PlateMeta, Split};
+use crate::data::plate::{Calibration, Origin, Plate, PlateMeta, Split};
 
 /// What the benchmark works on.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ pub fn plan(real: &Plate, synthetic: &Plate, settings: &Settings) -> Result<Plan
         limit => limit.min(synthetic.wells.len()),
     };
     Ok(Plan {
-        notes: notes(real, synthetic, settings, &leaked_groups, train.len()),
+        notes: notes(real, synthetic, settings, &channels, &leaked_groups, train.len()),
         channels,
         real_label_route: real.meta.label_route.clone(),
         synthetic_label_route: synthetic.meta.label_route.clone(),
@@ -148,6 +148,7 @@ fn notes(
     real: &Plate,
     synthetic: &Plate,
     settings: &Settings,
+    channels: &[String],
     leaked: &[String],
     n_train: usize,
 ) -> Vec<String> {
@@ -188,6 +189,16 @@ fn notes(
             settings.real_sequences
         ));
     }
+    let ranges = [real, synthetic].map(|plate| calibrations(&plate.meta, channels));
+    for (name, (a, b)) in channels.iter().zip(ranges[0].iter().zip(&ranges[1])) {
+        let far = (a.lo - b.lo).abs().max((a.hi - b.hi).abs()) > 0.1 * (a.hi - a.lo);
+        if far {
+            notes.push(format!(
+                "Calibrations of {name} differ: {} to {} counts real, {} to {} synthetic; both are read with that of the real plate.",
+                a.lo, a.hi, b.lo, b.hi
+            ));
+        }
+    }
     if let (Some(a), Some(b)) = (real.meta.pixel_size_um, synthetic.meta.pixel_size_um)
         && (a - b).abs() > 1e-3 * a
     {
@@ -204,9 +215,16 @@ fn channel_indices(meta: &PlateMeta, names: &[String]) -> Result<Vec<usize>, Str
         .collect()
 }
 
+/// Returns the calibrations of channels that are there.
+fn calibrations(meta: &PlateMeta, names: &[String]) -> Vec<Calibration> {
+    let find = |name: &String| meta.channels.iter().find(|c| c.name == *name).map(|c| c.calibration);
+    names.iter().filter_map(find).collect()
+}
+
 /// Reads the sequences of a plan; `on_sequence` is called after each of `n_real_train + n_synthetic + n_test`.
 ///
-/// Everything is kept in memory: about 12 bytes per pixel and frame.
+/// Counts of both plates are read with the calibration of the real one. Everything is kept in memory: about 12 bytes
+/// per pixel and frame.
 ///
 /// # Errors
 /// [`SegmentationError::Data`] for damaged plates, [`SegmentationError::Input`] where test or training have no object.
@@ -217,6 +235,7 @@ pub fn read(
     settings: &Settings,
     on_sequence: &mut dyn FnMut(),
 ) -> Result<Material, SegmentationError> {
+    let calibration = calibrations(&real.meta, &plan.channels);
     let mut load = |plate: &Plate, indices: &[usize]| -> Result<Vec<Labelled>, SegmentationError> {
         let channels = channel_indices(&plate.meta, &plan.channels).unwrap_or_default();
         let mut sequences = Vec::with_capacity(indices.len());
@@ -228,7 +247,8 @@ pub fn read(
                 SegmentationError::input(format!("no labels {}", settings.label), "prepare the plate again")
                     .at(well)
             })?;
-            sequences.push(Labelled::new(well.clone(), meta.split_group.clone(), counts.view(), labels.ids));
+            let (name, group) = (well.clone(), meta.split_group.clone());
+            sequences.push(Labelled::new(name, group, counts.view(), labels.ids, &calibration));
             on_sequence();
         }
         Ok(sequences)

@@ -14,8 +14,11 @@ use crate::seed;
 
 /// Part of the steps in which the learning rate rises.
 const WARM_UP: f64 = 0.1;
-/// Largest change of gain and of offset by augmentation, on images whose range is about 1.
-const JITTER: f64 = 0.2;
+/// Largest change of gain by augmentation.
+const GAIN_JITTER: f64 = 0.2;
+/// Largest change of offset, in shares of the calibrated range. Small: zeros that pad an image are its background, and
+/// dim objects are not much brighter.
+const OFFSET_JITTER: f64 = 0.03;
 /// Frames put through the network at once where nothing is learned.
 const PREDICT_BATCH: usize = 16;
 
@@ -65,18 +68,26 @@ pub fn train(
         }
         // [C, h, h] each -> [N, C, h, h]
         let (images, targets) = (Tensor::stack(&images, 0), Tensor::stack(&targets, 0));
-        // Both maps are in [0, 1]: cross entropy fits the soft one as well.
-        let loss = network.forward(&images).binary_cross_entropy_with_logits::<Tensor>(
-            &targets,
-            None,
-            None,
-            tch::Reduction::Mean,
-        );
+        let loss = loss(&network.forward(&images), &targets);
         adam.set_lr(settings.learning_rate * schedule(step, settings.steps));
         adam.backward_step(&loss);
         on_step();
     }
     network
+}
+
+/// Cross entropy plus soft Dice, each over both maps: both are in [0, 1], so that the soft one is fitted as well.
+///
+/// Where objects are rare, cross entropy alone is content with "nothing anywhere". Dice is taken over the whole batch, as
+/// most crops may be empty.
+fn loss(logits: &Tensor, targets: &Tensor) -> Tensor {
+    let entropy =
+        logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, tch::Reduction::Mean);
+    let maps = logits.sigmoid();
+    // [N, 2, h, w] -> [2]
+    let sum = |x: &Tensor| x.sum_dim_intlist([0, 2, 3].as_slice(), false, tch::Kind::Float);
+    let dice = sum(&(&maps * targets)) * 2.0 / (sum(&maps) + sum(targets) + 1.0);
+    entropy + 1.0 - dice.mean(tch::Kind::Float)
 }
 
 /// Returns the share of the largest learning rate at a step, in (0, 1].
@@ -100,8 +111,8 @@ fn example(pool: &Pool, crop: i64, draws: &mut ChaCha8Rng) -> (Tensor, Tensor) {
         let part = all.get(frame).narrow(1, top, crop).narrow(2, left, crop).rot90(turns, [1, 2]);
         if flip { part.flip([2]) } else { part }
     };
-    let gain = 1.0 + draws.random_range(-JITTER..JITTER);
-    let offset = draws.random_range(-JITTER..JITTER);
+    let gain = 1.0 + draws.random_range(-GAIN_JITTER..GAIN_JITTER);
+    let offset = draws.random_range(-OFFSET_JITTER..OFFSET_JITTER);
     (moved(&pool.images) * gain + offset, moved(&pool.targets))
 }
 
@@ -158,6 +169,40 @@ mod tests {
             .sum();
         let ap = counts.scores().ap[0].unwrap();
         assert!(ap > 0.6, "AP50 {ap}");
+    }
+
+    #[test]
+    fn rare_objects_are_learned_where_most_frames_are_empty() {
+        tch::set_num_threads(1);
+        let mut sequences = discs(24, 1, 1);
+        let mut draws = crate::seed::stream(&[3]);
+        for sequence in sequences.iter_mut().skip(3) {
+            // Frames with nothing but background.
+            sequence.image.mapv_inplace(|_| draws.random_range(0.0..0.38));
+            sequence.labels.fill(0);
+        }
+        let network = train(&[&Pool::new(&sequences, Device::Cpu)], &settings(), Device::Cpu, 7, &mut || ());
+        let found: usize = discs(4, 1, 2)
+            .iter()
+            .map(|s| {
+                predict(&network, s.image.view(), &DecodeSettings::learned())
+                    .iter()
+                    .filter(|v| **v > 0)
+                    .count()
+            })
+            .sum();
+        assert!(found > 1000, "{found} pixels");
+    }
+
+    #[test]
+    fn the_loss_counts_a_missed_object_however_small_it_is() {
+        let targets = Tensor::from_slice(&[1.0_f32, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]).view([1, 2, 2, 2]);
+        let at = |logits: Tensor| loss(&logits, &targets).double_value(&[]);
+        let right = (&targets * 2.0 - 1.0) * 30.0;
+        // 1 - 2 / (1 + 1 + 1): the constant that keeps empty batches finite.
+        assert!((at(right.shallow_clone()) - 1.0 / 3.0).abs() < 1e-6);
+        // One pixel of four is missed in each map: cross entropy 30 / 4, no Dice at all.
+        assert!((at(right.ones_like() * -30.0) - 8.5).abs() < 1e-6);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::TrainingError;
 use super::config::Config;
 use super::state::State;
+use super::stats::Accumulator;
 use crate::data::DataError;
 use crate::data::output::write_file;
 use crate::data::plate::PlateMeta;
@@ -30,6 +31,8 @@ const PATH_LENGTH_MEAN: &str = "path_length_mean";
 const ADA_P: &str = "ada.p";
 /// Mean signs since its last update. `[n]`, f64
 const ADA_PENDING: &str = "ada.pending";
+/// Before the names of what was measured since the last tick.
+const TICK: &str = "since_tick.";
 
 /// The side file of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +131,7 @@ pub fn write(path: &Path, state: &State, identity: &Identity) -> Result<(), Trai
     tensors.push((ADA_P.into(), Tensor::from(state.ada.p)));
     let pending: Vec<f64> = state.ada.pending.iter().map(|r| r.double_value(&[])).collect();
     tensors.push((ADA_PENDING.into(), Tensor::from_slice(&pending)));
+    tensors.extend(state.since_tick.to_tensors().into_iter().map(|(name, t)| (format!("{TICK}{name}"), t)));
     write_pair(path, &tensors, manifest(state, identity, generator_steps, discriminator_steps))
 }
 
@@ -265,6 +269,9 @@ impl Checkpoint {
         state.ada.p = value(ADA_P)?.double_value(&[]);
         let pending = value(ADA_PENDING)?;
         state.ada.pending = (0..pending.numel() as i64).map(|i| pending.get(i).to_device(device)).collect();
+        let tick =
+            |(name, t): (&String, &Tensor)| Some((name.strip_prefix(TICK)?.to_owned(), t.shallow_clone()));
+        state.since_tick = Accumulator::from_tensors(self.tensors.iter().filter_map(tick).collect(), device);
         state.iteration = self.manifest.iteration;
         state.sequences_seen = self.manifest.sequences_seen;
         Ok(())

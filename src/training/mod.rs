@@ -7,6 +7,7 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod config;
+pub mod continuation;
 pub mod draws;
 pub mod health;
 pub mod import;
@@ -19,6 +20,7 @@ pub mod samples;
 pub mod schedule;
 pub mod state;
 pub mod stats;
+pub mod tensorboard;
 
 pub use config::{Config, TrainingConfig};
 pub use preset::Preset;

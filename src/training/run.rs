@@ -12,8 +12,8 @@ use super::loader::{Dataset, Symmetry};
 use super::phases;
 use super::schedule::{self, Phase};
 use super::state::State;
-use super::stats::{self, Accumulator};
-use super::{TrainingError, samples};
+use super::stats;
+use super::{TrainingError, samples, tensorboard};
 use crate::data::DataError;
 use crate::error::Exit;
 use crate::losses::cut_mix::Cut;
@@ -70,13 +70,13 @@ pub fn train(
     let checkpoints = run.folder.join("checkpoints");
     let goal = (config.kimg * 1000.0).ceil() as u64;
     let tick = (config.tick_kimg * 1000.0).max(1.0) as u64;
-    let mut means = Accumulator::default();
     let mut health = Health::default();
     let started = Instant::now();
     let (mut tick_started, mut tick_seen) = (Instant::now(), state.sequences_seen);
     let mut last_checkpoint = Instant::now();
 
     stats::truncate(run.folder, state.kimg())?;
+    tensorboard::truncate(run.folder, state.sequences_seen)?;
     if state.sequences_seen == 0 {
         let _ = write_samples(run, state)?;
         checkpoint::save(&checkpoints, state, &run.identity)?;
@@ -93,7 +93,7 @@ pub fn train(
         let mut shown = Vec::new();
 
         for phase in schedule::due(state.iteration, config, cut_mix.is_some()) {
-            means.add(match phase {
+            let values = match phase {
                 Phase::DiscriminatorMain => {
                     let parts = inputs.discriminator(state);
                     let (values, seen) = phases::discriminator_main(state, config, weight, &parts);
@@ -113,7 +113,8 @@ pub fn train(
                     let parts = inputs.path_length(state);
                     phases::generator_path_length(state, config, &parts)
                 }
-            });
+            };
+            state.since_tick.add(values);
         }
 
         // Gema: the average that images are made from.
@@ -124,7 +125,7 @@ pub fn train(
 
         let done = state.sequences_seen >= goal;
         if done || state.sequences_seen / tick > (state.sequences_seen - config.batch as u64) / tick {
-            let mut means = means.take();
+            let mut means = state.since_tick.take();
             expect_finite(&means, state.kimg())?;
             let samples = write_samples(run, state)?;
             let spread = health.check(&run.dataset.some(samples.size()[0]), &samples, state.kimg())?;
@@ -132,6 +133,7 @@ pub fn train(
             let seconds = tick_started.elapsed().as_secs_f64();
             let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);
             stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;
+            tensorboard::append(run.folder, state.sequences_seen, seconds_per_kimg, &means)?;
             watch(Event::Tick { kimg: state.kimg(), seconds_per_kimg, means });
             (tick_started, tick_seen) = (Instant::now(), state.sequences_seen);
         }
@@ -141,7 +143,7 @@ pub fn train(
             stop().or_else(|| budget_used.map(|_| ("time budget used".to_owned(), Exit::TimeBudget)));
         if !done && (reason.is_some() || last_checkpoint.elapsed() >= run.checkpoint_interval) {
             // A checkpoint of a broken state would push out the good ones.
-            expect_finite(&means.peek(), state.kimg())?;
+            expect_finite(&state.since_tick.peek(), state.kimg())?;
             checkpoint::save(&checkpoints, state, &run.identity)?;
             checkpoint::prune(&checkpoints, config.keep_checkpoints)?;
             last_checkpoint = Instant::now();

@@ -1,6 +1,6 @@
 //! Sample grids: the same latents at every tick, so that a viewer sees the run move.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array4;
 use tch::{Device, Kind, Tensor};
@@ -15,6 +15,11 @@ use crate::seed;
 
 /// Sequences on a grid.
 const COUNT: i64 = 16;
+
+/// Returns where the grid of a tick is.
+pub fn path(run: &Path, kimg: f64) -> PathBuf {
+    run.join("samples").join(format!("kimg_{kimg:010.3}.png"))
+}
 
 /// Renders the grid of a generator with its stored noise, writes it as PNG and returns the sequences.
 /// `[N, C, T, H, W]`

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::augment::controller::Controller;
 use super::config::Config;
+use super::stats::Accumulator;
 use crate::model::weights::sorted;
 use crate::model::{Discriminator, Generator};
 use crate::optim::{Adam, AdamConfig};
@@ -27,6 +28,8 @@ pub struct State {
     pub path_length_mean: Tensor,
     /// Augmentation probability and what it follows.
     pub ada: Controller,
+    /// What was measured since the last tick.
+    pub since_tick: Accumulator,
     /// Iterations done.
     pub iteration: u64,
     /// Real sequences shown to the discriminator.
@@ -96,6 +99,7 @@ impl State {
             discriminator_adam,
             path_length_mean: Tensor::zeros([], (Kind::Float, device)),
             ada: Controller::new(&t.ada),
+            since_tick: Accumulator::default(),
             iteration: 0,
             sequences_seen: 0,
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::phases::Values;
 use crate::data::DataError;
@@ -30,6 +30,26 @@ impl Accumulator {
                 None => self.sums.push((name, value, 1)),
             }
         }
+    }
+
+    /// Returns the sums for a checkpoint, so that the tick of a resumed run has the mean of all its steps: the name with
+    /// its place, and sum and count. `[2]`, f64
+    pub fn to_tensors(&self) -> Vec<(String, Tensor)> {
+        let tensor = |(place, (name, sum, count)): (usize, &(&str, Tensor, u32))| {
+            (format!("{place:02}.{name}"), Tensor::from_slice(&[sum.double_value(&[]), f64::from(*count)]))
+        };
+        self.sums.iter().enumerate().map(tensor).collect()
+    }
+
+    /// Puts back what [`Accumulator::to_tensors`] returned, in any order.
+    pub fn from_tensors(mut tensors: Vec<(String, Tensor)>, device: Device) -> Self {
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        let sum = |(name, pair): (String, Tensor)| {
+            // A dozen names, once in the life of a program.
+            let name: &'static str = name.split_once('.').map_or("", |(_, name)| name).to_owned().leak();
+            (name, pair.get(0).to_device(device), pair.double_value(&[1]) as u32)
+        };
+        Self { sums: tensors.into_iter().map(sum).collect() }
     }
 
     /// Returns the means so far, in the order of first appearance.
@@ -76,4 +96,24 @@ pub fn truncate(run: &Path, kimg: f64) -> Result<(), DataError> {
     };
     let kept: String = text.lines().filter(before).flat_map(|line| [line, "\n"]).collect();
     write_file(&path, kept.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_come_back_from_a_checkpoint_bit_by_bit_and_in_their_order() {
+        let mut whole = Accumulator::default();
+        let step = |x: f64| vec![("zeta", Tensor::from(0.1 + x)), ("alpha", Tensor::from(x / 3.0))];
+        (0..3).for_each(|i| whole.add(step(f64::from(i))));
+        let mut tensors = whole.to_tensors();
+        tensors.reverse();
+        let mut resumed = Accumulator::from_tensors(tensors, Device::Cpu);
+        for part in [&mut whole, &mut resumed] {
+            part.add(step(7.0));
+        }
+        assert_eq!(whole.take(), resumed.take());
+        assert!(whole.take().is_empty());
+    }
 }

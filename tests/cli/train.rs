@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lapsegan::training::checkpoint;
+use lapsegan::training::{checkpoint, tensorboard};
 
 use crate::support::drawings::Drawing;
 use crate::support::programs::{fail, names, program, run, succeed};
@@ -235,4 +235,92 @@ fn a_full_disk_ends_a_run_that_goes_on_when_there_is_space() {
     for run in [elsewhere, output] {
         assert!(newest(&run) == newest(&whole), "{} differs", run.display());
     }
+}
+
+#[test]
+fn a_signal_in_a_long_step_ends_the_run_after_four_seconds_with_its_checkpoints_whole() {
+    let (dir, data) = plate();
+    let output = dir.path().join("run");
+    // One iteration takes far longer than the patience of the program.
+    let large = [
+        "--kimg",
+        "10",
+        "--set",
+        "training.batch=256",
+        "--set",
+        "model.generator.channels=[128,128,128]",
+        "--set",
+        "model.discriminator.encoder=[64,128,128]",
+        "--set",
+        "model.discriminator.decoder=[[192,128],[128,64]]",
+    ];
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let mut arguments = train(&data, &output, &large);
+        arguments.push("--overwrite");
+        let child = program("train").args(&arguments).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !output.join("checkpoints/latest").exists() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let asked = Instant::now();
+        let pid = child.id().to_string();
+        std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{text}");
+        assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+        assert!(text.contains("long step") && text.contains("--resume"), "{text}");
+        let found = checkpoint::newest(&output).unwrap().expect("the first checkpoint");
+        assert_eq!(found.manifest.sequences_seen, 0);
+        fs::remove_dir_all(&output).unwrap();
+    }
+}
+
+/// Returns the lines of `stats.jsonl` without what the clock said.
+fn stats(run: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut tick: serde_json::Value = serde_json::from_str(line).unwrap();
+        tick.as_object_mut().unwrap().remove("s_per_kimg");
+        tick
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_run_goes_on_in_another_folder_and_a_finished_one_is_finished_there() {
+    let (dir, data) = plate();
+    let folder = |name: &str| dir.path().join(name);
+    let [whole, first, second, third] = ["whole", "first", "second", "third"].map(folder);
+    succeed("train", &train(&data, &whole, &["--kimg", "0.12"]));
+    succeed("train", &train(&data, &first, &["--kimg", "0.06"]));
+    let before = fs::read(first.join("stats.jsonl")).unwrap();
+
+    let resume = format!("--resume={}", first.display());
+    succeed("train", &train(&data, &second, &["--kimg", "0.12", &resume]));
+    // A finished run is finished elsewhere, and the same command can be given again.
+    let resume_second = format!("--resume={}", second.display());
+    for _ in 0..2 {
+        succeed("train", &train(&data, &third, &["--kimg", "0.12", &resume_second]));
+        succeed("train", &train(&data, &second, &["--kimg", "0.12", &resume]));
+    }
+    for run in [&second, &third] {
+        assert!(newest(run) == newest(&whole), "{} differs", run.display());
+        assert_eq!(stats(run), stats(&whole));
+        assert_eq!(names(&run.join("samples")), names(&whole.join("samples")));
+        let events = |run: &Path| fs::metadata(tensorboard::path(run)).unwrap().len();
+        assert_eq!(events(run), events(&whole));
+        assert!(run.join("run.json").is_file());
+    }
+    assert_eq!(fs::read(first.join("stats.jsonl")).unwrap(), before, "the old folder was changed");
+    // Only what belongs to the checkpoint comes along, although the old run got further.
+    let fourth = folder("fourth");
+    let latest = newest(&whole)[0].0.clone();
+    fs::remove_file(whole.join("checkpoints").join(latest)).unwrap();
+    let resume = format!("--resume={}", whole.display());
+    let budget = ["--kimg", "0.12", "--time-budget", "0", &resume];
+    fail("train", &train(&data, &fourth, &budget), 140, &["time budget"]);
+    assert_eq!(names(&fourth.join("samples")), ["kimg_000000.000.png"]);
+    assert!(stats(&fourth).is_empty());
+    fail("train", &train(&data, &folder("fifth"), &["--resume=nowhere"]), 66, &["nowhere"]);
 }

@@ -72,7 +72,8 @@ impl RouteSettings {
     ///
     /// One threshold for all frames keeps frames without any cell empty: a threshold of their own would cut their noise
     /// in two. It is Otsu's over the logarithms of all smoothed pixels: on a linear scale it would part bright cells
-    /// from dim ones. `None` where there are no pixels.
+    /// from dim ones. Where objects are rare, it falls into the background instead, which its separability tells: then
+    /// what is above is parted once more. `None` where there are no pixels.
     pub fn estimate<'a>(planes: impl IntoIterator<Item = ArrayView2<'a, f32>>) -> Option<Self> {
         let smooth: Vec<_> = planes.into_iter().map(|plane| gaussian(plane, SIGMA_PX)).collect();
         let mut sample: Vec<f32> = smooth
@@ -80,7 +81,7 @@ impl RouteSettings {
             .flat_map(|plane| plane.iter().copied().step_by(plane.len().div_ceil(PIXELS_PER_PLANE).max(1)))
             .collect();
         let logarithms: Vec<f32> = sample.iter().map(|v| (v.max(0.0) + DARK).ln()).collect();
-        let otsu::Threshold { value, separability } = otsu::threshold(&logarithms)?;
+        let otsu::Threshold { value, separability } = parting(&logarithms)?;
         let threshold = value.exp() - DARK;
         sample.retain(|v| *v <= threshold);
         let background = quantile(&mut sample, 0.5);
@@ -100,6 +101,16 @@ impl RouteSettings {
     pub fn finds_two_classes(&self) -> bool {
         self.separability >= MIN_SEPARABILITY
     }
+}
+
+/// Returns Otsu's threshold, or where that does not part two classes, the one of the values above it if that does.
+fn parting(values: &[f32]) -> Option<otsu::Threshold> {
+    let first = otsu::threshold(values)?;
+    if first.separability >= MIN_SEPARABILITY {
+        return Some(first);
+    }
+    let above: Vec<f32> = values.iter().copied().filter(|v| *v > first.value).collect();
+    Some(otsu::threshold(&above).filter(|second| second.separability >= MIN_SEPARABILITY).unwrap_or(first))
 }
 
 /// Returns the median over all blobs of the largest distance to the edge: a blob of several cells counts once, with
@@ -282,6 +293,25 @@ mod tests {
         // Light falls to a quarter 2 px outside of the bright cell, to the plate's threshold 3 px outside.
         let radius = (ids.iter().filter(|&&id| id == bright).count() as f64 / std::f64::consts::PI).sqrt();
         assert!((radius - 9.0).abs() < 0.5, "{radius}");
+    }
+
+    #[test]
+    fn rare_bright_objects_are_found_over_a_background_that_is_itself_uneven() {
+        let mut noise = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let normal = rand_distr::Normal::new(0.0_f32, 0.4).unwrap();
+        // A nucleus in two of six frames, over dim light that varies tenfold.
+        let movie = Array3::from_shape_fn((6, 48, 48), |(t, y, x)| {
+            let nucleus = [2, 4].contains(&t) && (y as f64 - 20.0).hypot(x as f64 - 30.0) <= 5.0;
+            if nucleus { 0.5 } else { 0.012 * (2.0 * noise.sample(normal)).exp() }
+        });
+        let settings = RouteSettings::estimate(movie.axis_iter(Axis(0))).unwrap();
+        assert!(settings.finds_two_classes() && settings.threshold > 0.1, "{settings:?}");
+        let ids = label_sequence(movie.view(), &settings).ids;
+        for (t, frame) in ids.outer_iter().enumerate() {
+            let area = frame.iter().filter(|id| **id != 0).count();
+            let expected = if [2, 4].contains(&t) { 70..100 } else { 0..1 };
+            assert!(expected.contains(&area), "frame {t}: {area} px");
+        }
     }
 
     #[test]
