@@ -40,6 +40,8 @@ kill: build ## Kill a training 50 times at random moments: it must end with the 
 
 bench: build ## Measure and write tests/benches/results/
 	bash tests/benches/bench.sh
+	cargo test --release --locked --bench iteration -- --json tests/benches/results/iteration-cpu.json
+	bash tests/benches/learning.sh
 
 clean: ## Remove build products and the demo's output; libtorch stays
 	cargo clean

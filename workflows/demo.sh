@@ -17,7 +17,7 @@ threads=${THREADS:-$(nproc 2>/dev/null || echo 2)}
 [ "$threads" -le 2 ] || threads=2 # the figures in the README are for two cores
 seed=0
 size=32
-count=220
+count=384
 run() { printf '\n== %s\n' "$*" >&2; "$@" >/dev/null; }
 fail() { printf 'error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 2; }
 

@@ -264,3 +264,28 @@ impl Step {
         self.values
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::AdamConfig;
+    use tch::Device;
+
+    #[test]
+    fn the_gradient_of_parts_is_that_of_the_whole() {
+        let weight = Tensor::randn([4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let x = Tensor::randn([6, 4], (Kind::Float, Device::Cpu));
+        let loss = |x: &Tensor| (x * &weight).square().mean(Kind::Float);
+        let config = AdamConfig { beta1: 0.0, beta2: 0.99, eps: 1e-8 };
+        let adam = Adam::new(config, vec![weight.shallow_clone()], vec![0.1]);
+        let (mut whole, mut parts) = (Step::new(1), Step::new(3));
+        whole.add(&loss(&x), &adam);
+        for part in x.split(2, 0) {
+            parts.add(&loss(&part), &adam);
+            parts.value("loss", &loss(&part));
+        }
+        let gradient = |step: &Step| step.gradients[0].as_ref().map(Tensor::copy).unwrap();
+        assert!((gradient(&whole) - gradient(&parts)).abs().max().double_value(&[]) < 1e-6);
+        assert!((&parts.values[0].1 - loss(&x).detach()).abs().double_value(&[]) < 1e-6);
+    }
+}

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Everything worth doing on a machine with a GPU, in one call. Build first; the binaries may be copied here:
 #
+#   cargo test --release --bench iteration --no-run
 #   mkdir -p .gpu && cp target/release/{prepare,train,generate,evaluate,segment-benchmark} .gpu/
+#   cp "$(ls -t target/release/deps/iteration-* | grep -v '\.d$' | head -1)" .gpu/iteration
 #   BIN=.gpu OUT=results bash tests/benches/gpu.sh
 #
 # Needs a CUDA libtorch 2.11.0 on the library path; by default that of the Python there:
@@ -32,6 +34,12 @@ done
 
 echo "== Speed"
 DEVICE=cuda SIZES="${SIZES:-64 128 256}" KIMG="${KIMG:-2}" COUNT=1024 bash tests/benches/bench.sh
+
+if [ -x "$BIN/iteration" ]; then
+  for size in 64 256; do
+    "$BIN/iteration" --device cuda --size "$size" --batch 16 --json "$OUT/iteration-cuda-$size.json"
+  done
+fi
 
 echo "== A real training"
 status=0

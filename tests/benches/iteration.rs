@@ -1,6 +1,6 @@
 //! CPU-seconds of a training iteration by its parts, generation, and the machine's own convolution rate beside them.
 //!
-//! `cargo bench --bench iteration -- [--json FILE] [--reps N] [--device cpu|cuda] [--size PX] [--batch N]`
+//! `cargo test --release --bench iteration -- [--json FILE] [--reps N] [--device cpu|cuda] [--size PX] [--batch N]`
 //!
 //! The configuration is the one for which the published code was measured on a CPU: 64 px, generator 64 x 5, latent 128,
 //! mapping depth 8, discriminator a quarter of the default widths, batch 8, augmentation on. The yardstick runs the

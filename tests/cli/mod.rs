@@ -3,5 +3,6 @@
 mod evaluate;
 mod generate;
 mod prepare;
+mod recipe;
 mod segment_benchmark;
 mod train;

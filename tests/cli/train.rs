@@ -176,6 +176,12 @@ fn bad_configurations_are_usage_errors_that_name_the_field() {
         assert!(!output.exists());
     };
     bad(&["--set", "training.batch=0"], 2, &["batch"]);
+    bad(&["--set", "training.micro_batch=3"], 2, &["micro_batch", "divisor"]);
+    bad(&["--set", "training.ada.target=2"], 2, &["ada.target"]);
+    bad(&["--set", "training.ada.signal=fake"], 2, &["fake", "generated"]);
+    bad(&["--set", "training.top_k.end=0.1"], 2, &["top_k.end"]);
+    bad(&["--set", "model.label_maps=[\"distance\"]"], 2, &["label_maps"]);
+    bad(&["--set", "model.precision=fp8"], 2, &["fp8"]);
     bad(&["--set", "training.batsh=4"], 2, &["batsh"]);
     bad(&["--set", "model.generator.channels=[8]"], 2, &["generator.channels"]);
     bad(&["--set", "model.discriminator.decoder=[[3,4]]"], 2, &["discriminator.decoder"]);
