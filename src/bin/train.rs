@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use lapsegan::cli::import::{self, ImportArgs};
 use lapsegan::cli::progress::Progress;
@@ -347,14 +347,18 @@ fn watch(run: &Run, state: &mut State, quiet: bool) -> Result<PathBuf, Failure> 
             bar.set((kimg * 1000.0) as u64);
         }
         Event::Tick { kimg, seconds_per_kimg, means } => {
-            let value =
-                |name: &str| means.iter().find(|(n, _)| *n == name).map_or(Value::Null, |(_, v)| json!(v));
+            let value = |name: &str| means.iter().find(|(n, _)| *n == name).map_or(f64::NAN, |(_, v)| *v);
             bar.line(&format!(
-                "kimg {kimg:8.2}  {seconds_per_kimg:7.2} s/kimg  left {}  D {:.3}  G {:.3}  r {:.2}  peak {} MiB",
+                "kimg {kimg:8.2}  {seconds_per_kimg:7.2} s/kimg  left {}  D {:.3}  G {:.3}  grad D {:.1} G {:.1}  r {:.2}  \
+                 p {:.3}  spread {:.2}  peak {} MiB",
                 clock((goal - kimg).max(0.0) * seconds_per_kimg),
-                value("loss_discriminator").as_f64().unwrap_or(f64::NAN),
-                value("loss_generator").as_f64().unwrap_or(f64::NAN),
-                value("r_real").as_f64().unwrap_or(f64::NAN),
+                value("loss_discriminator"),
+                value("loss_generator"),
+                value("gradient_norm_discriminator"),
+                value("gradient_norm_generator"),
+                value("r_real"),
+                value("ada_p"),
+                value("spread"),
                 record::peak_memory_mib(),
             ));
         }

@@ -129,7 +129,7 @@ pub fn train(
             expect_finite(&means, state.kimg())?;
             let samples = write_samples(run, state)?;
             let spread = health.check(&run.dataset.some(samples.size()[0]), &samples, state.kimg())?;
-            means.extend([("spread", spread), ("ada_p", state.ada.p)]);
+            means.extend([("spread", spread), ("ada_p", if config.ada.enabled { state.ada.p } else { 0.0 })]);
             let seconds = tick_started.elapsed().as_secs_f64();
             let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);
             stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;
