@@ -151,9 +151,9 @@ fn nothing_unfinished_is_left() {
 }
 
 #[test]
-fn unsafe_code_is_confined_to_opening_the_cuda_library() {
+fn unsafe_code_is_confined_to_two_files() {
     for (name, text) in rust_files("src") {
-        let allowed = name == "src/cli/device.rs";
+        let allowed = ["src/cli/device.rs", "src/optim/fused.rs"].contains(&name.as_str());
         let word = ["allow(uns", "afe_code)"].concat();
         assert!(allowed || !text.contains(&word), "{name}: unsafe code");
     }

@@ -121,6 +121,8 @@ fn an_exported_phantom_comes_back_through_the_folder_route() {
         "p.ome.zarr",
         "--tiff",
         "raw",
+        "--stride",
+        "1",
     ];
     result(&prepare(dir.path(), &args));
     let mut import = vec!["--channel", "brightfield=raw/brightfield", "--channel", "gfp=raw/gfp"];

@@ -69,10 +69,6 @@ fn an_imported_checkpoint_generates_and_starts_a_training() {
     let (data, run) = (data.to_str().unwrap(), dir.path().join("run"));
     let config = dir.path().join("config.toml");
     fs::write(&config, toml::to_string(&read.manifest.config).unwrap()).unwrap();
-    // A plain recipe, whichever parts of the published one this version trains with.
-    let plain =
-        ["ada=false", "top_k=false", "wrong_order=false", "cut_mix_probability=0", "path_length_weight=0"];
-    let plain: Vec<String> = plain.iter().map(|set| format!("training.{set}")).collect();
     let mut all =
         vec!["--data", data, "--output", run.to_str().unwrap(), "--init", checkpoint, "--kimg", "0.004"];
     all.extend([
@@ -86,9 +82,6 @@ fn an_imported_checkpoint_generates_and_starts_a_training() {
         "--set",
         "training.batch=4",
     ]);
-    for set in &plain {
-        all.extend(["--set", set]);
-    }
     succeed("train", &all);
     // The first checkpoint of the run holds the imported weights.
     let first = names(&run.join("checkpoints"))
