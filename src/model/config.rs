@@ -68,6 +68,9 @@ pub struct DiscriminatorConfig {
     pub decoder: Vec<[i64; 2]>,
     /// Factor on every up-sampled decoder feature. Published: 1, see [`GeneratorConfig::skip_gain`].
     pub skip_gain: f64,
+    /// Samples over which a minibatch statistic is taken; 0, or what does not divide a batch, is the whole batch. Published: the
+    /// batch of a device, 6 with the recommended command.
+    pub minibatch_std_group: i64,
 }
 
 /// A map of the label domain: labels in a form that networks can draw.
@@ -154,6 +157,10 @@ impl ModelConfig {
         if self.generator.latent < 1 || self.generator.channels.iter().any(|&c| c < 1) {
             return wrong("generator.latent, generator.channels", "below 1".into(), "positive sizes");
         }
+        let group = self.discriminator.minibatch_std_group;
+        if !(0..=4096).contains(&group) {
+            return wrong("discriminator.minibatch_std_group", group.to_string(), "0 to 4096");
+        }
         let (encoder, decoder) = (&self.discriminator.encoder, &self.discriminator.decoder);
         if encoder.len() < 2 || self.resolution.checked_shr(encoder.len() as u32 - 1).unwrap_or(0) < 2 {
             let most = self.resolution.ilog2();
@@ -230,6 +237,6 @@ impl DiscriminatorConfig {
     /// Returns the published shape of decoder over an encoder: widths mirrored.
     pub fn mirrored(encoder: &[i64], skip_gain: f64) -> Self {
         let decoder = encoder.windows(2).rev().map(|pair| [pair[1], pair[0]]).collect();
-        Self { encoder: encoder.to_vec(), decoder, skip_gain }
+        Self { encoder: encoder.to_vec(), decoder, skip_gain, minibatch_std_group: 0 }
     }
 }

@@ -55,7 +55,8 @@ impl Discriminator {
                 if i == 2 {
                     Block::NonLocal(NonLocalBlock::new(&path, inputs, widths[i]))
                 } else {
-                    Block::Residual(ResidualBlock::new(&path, inputs, widths[i], i + 2 >= blocks))
+                    let group = (i + 2 >= blocks).then_some(config.discriminator.minibatch_std_group);
+                    Block::Residual(ResidualBlock::new(&path, inputs, widths[i], group))
                 }
             })
             .collect();
@@ -78,7 +79,7 @@ impl Discriminator {
                 if j == 1 {
                     Block::NonLocal(NonLocalBlock::new(&path, inputs, outputs))
                 } else {
-                    Block::Residual(ResidualBlock::new(&path, inputs, outputs, false))
+                    Block::Residual(ResidualBlock::new(&path, inputs, outputs, None))
                 }
             })
             .collect();

@@ -54,15 +54,32 @@ pub fn upsample(x: &Tensor, gain: f64) -> Tensor {
     large.narrow(2, 2, 2 * h).narrow(3, 2, 2 * w) * (gain / 4.0)
 }
 
-/// Returns standard deviation over the batch, averaged to one number, as one more channel at the end.
+/// Returns standard deviation over groups of the batch, averaged to one number each, as one more channel at the end.
 ///
-/// `[N, C, H, W] -> [N, C + 1, H, W]`. Reference: over the whole batch, no groups.
-pub fn append_minibatch_std(x: &Tensor) -> Tensor {
-    let (n, _, h, w) = x.size4().expect("x has four axes");
-    let centred = x - x.mean_dim(Some([0_i64].as_slice()), true, Kind::Float);
-    let variance = centred.square().mean_dim(Some([0_i64].as_slice()), false, Kind::Float);
+/// `[N, C, H, W] -> [N, C + 1, H, W]`. A `group` of 0, or one that does not divide the batch, is the whole batch, as in the
+/// published code on one device.
+pub fn append_minibatch_std(x: &Tensor, group: i64) -> Tensor {
+    let (n, c, h, w) = x.size4().expect("x has four axes");
+    let group = if group > 0 && n % group == 0 { group } else { n };
+    let grouped = x.reshape([n / group, group, c, h, w]);
+    let centred = &grouped - grouped.mean_dim(Some([1_i64].as_slice()), true, Kind::Float);
+    let variance = centred.square().mean_dim(Some([1_i64].as_slice()), false, Kind::Float);
     // 1e-8 keeps the derivative of the square root finite where all samples agree.
-    let std = variance.clamp_min(1e-8).sqrt().mean(Kind::Float);
-    let std = std.to_kind(x.kind()).view([1, 1, 1, 1]).expand([n, 1, h, w], false);
-    Tensor::cat(&[x.shallow_clone(), std], 1)
+    let std = variance.clamp_min(1e-8).sqrt().mean_dim(Some([1_i64, 2, 3].as_slice()), false, Kind::Float);
+    let std = std.to_kind(x.kind()).view([-1, 1, 1, 1, 1]).expand([n / group, group, 1, h, w], false);
+    Tensor::cat(&[x.shallow_clone(), std.reshape([n, 1, h, w])], 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minibatch_statistics_are_taken_per_group() {
+        let x = Tensor::randn([6, 3, 4, 4], (Kind::Float, Device::Cpu));
+        let halves: Vec<Tensor> = x.split(3, 0).iter().map(|half| append_minibatch_std(half, 0)).collect();
+        assert!((append_minibatch_std(&x, 3) - Tensor::cat(&halves, 0)).abs().max().double_value(&[]) < 1e-6);
+        // A group that does not divide the batch is the whole batch.
+        assert_eq!(append_minibatch_std(&x, 4), append_minibatch_std(&x, 0));
+    }
 }

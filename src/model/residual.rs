@@ -12,14 +12,16 @@ pub(super) const HALF_POWER: f64 = std::f64::consts::FRAC_1_SQRT_2;
 /// Two 3x3 convolutions beside a shortcut, their sum divided by sqrt 2.
 #[derive(Debug)]
 pub struct ResidualBlock {
-    minibatch_std: bool,
+    minibatch_std: Option<i64>,
     main: [(Conv, BiasActivation); 2],
     shortcut: Option<Conv>,
 }
 
 impl ResidualBlock {
+    /// `minibatch_std` is the group of [`append_minibatch_std`], where the block sees that statistic.
+    ///
     /// Makes `main_mapping.{0..3}` and, where the widths differ, `residual_mapping`.
-    pub fn new(vs: &Path, inputs: i64, outputs: i64, minibatch_std: bool) -> Self {
+    pub fn new(vs: &Path, inputs: i64, outputs: i64, minibatch_std: Option<i64>) -> Self {
         let main = vs / "main_mapping";
         let layer = |index: usize, inputs: i64| {
             (
@@ -29,14 +31,15 @@ impl ResidualBlock {
         };
         Self {
             minibatch_std,
-            main: [layer(0, inputs + i64::from(minibatch_std)), layer(2, outputs)],
+            main: [layer(0, inputs + i64::from(minibatch_std.is_some())), layer(2, outputs)],
             shortcut: shortcut(vs, inputs, outputs),
         }
     }
 
     /// `[N, I, H, W] -> [N, O, H, W]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let input = if self.minibatch_std { append_minibatch_std(x) } else { x.shallow_clone() };
+        let input =
+            self.minibatch_std.map_or_else(|| x.shallow_clone(), |group| append_minibatch_std(x, group));
         let [(first, first_activation), (last, last_activation)] = &self.main;
         let main = first.forward_activated(&input, first_activation, 1.0);
         // The common factor 1 / sqrt 2 rides on the weights.

@@ -102,7 +102,11 @@ fn published_networks(levels: usize, wiring: Wiring) -> (GeneratorConfig, Discri
         noise_gain: 1.0,
         random_constant: false,
     };
-    (generator, DiscriminatorConfig::mirrored(shallower(&[128, 256, 384, 768, 1024], levels), 1.0))
+    let discriminator = DiscriminatorConfig {
+        minibatch_std_group: 6,
+        ..DiscriminatorConfig::mirrored(shallower(&[128, 256, 384, 768, 1024], levels), 1.0)
+    };
+    (generator, discriminator)
 }
 
 /// Returns one width per resolution; the last listed one repeats.

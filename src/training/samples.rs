@@ -15,6 +15,8 @@ use crate::seed;
 
 /// Sequences on a grid.
 const COUNT: i64 = 16;
+/// Sequences at a time.
+const PART: i64 = 4;
 
 /// Returns where the grid of a tick is.
 pub fn path(run: &Path, kimg: f64) -> PathBuf {
@@ -32,10 +34,13 @@ pub fn write(
 ) -> Result<Tensor, TrainingError> {
     tch::manual_seed(seed::key(&[run_seed, 0x6A1D]) as i64);
     let z = Tensor::randn([COUNT, generator.latent_size()], (Kind::Float, Device::Cpu)).to_device(device);
-    let images = tch::no_grad(|| {
-        let ws = generator.broadcast(&generator.map(&z));
-        generator.synthesise(&ws, &mut generator.fixed_noise()).to_device(Device::Cpu).contiguous()
-    });
+    // A few at a time: at 256 px the whole grid would take more memory than a training step.
+    let part = |z: &Tensor| {
+        let ws = generator.broadcast(&generator.map(z));
+        generator.synthesise(&ws, &mut generator.fixed_noise()).to_device(Device::Cpu)
+    };
+    let images =
+        tch::no_grad(|| Tensor::cat(&z.split(PART, 0).iter().map(part).collect::<Vec<_>>(), 0).contiguous());
     let channels = images.size()[1] as usize;
     // Label maps are shown in orange.
     let colors = data.channels.iter().map(|c| c.color).chain(std::iter::repeat([255, 160, 0]));

@@ -63,7 +63,7 @@ fn single_transforms_match_with_gradients() {
 
             let scales = floats(case.get("iso.scale"));
             let check = |name: &str, matrices: Vec<Matrix>| {
-                check_warp(&case.below(&format!("{name}.")), &x, &matrices)
+                check_warp(&case.below(&format!("{name}.")), &x, &matrices);
             };
             check("iso", scales.iter().map(|s| isotropic(*s, size)).collect());
             let pairs = floats(case.get("aniso.scale"));

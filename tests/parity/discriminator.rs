@@ -34,6 +34,7 @@ fn check(case: &Case) {
             encoder: pairs("cfg.encoder_channels").iter().map(|pair| pair[1]).collect(),
             decoder: pairs("cfg.decoder_channels"),
             skip_gain: 1.0,
+            minibatch_std_group: 0,
         },
     };
     let vs = store();

@@ -169,6 +169,7 @@ fn configure(case: &Case) -> Config {
     config.model.discriminator = DiscriminatorConfig {
         encoder: pairs("cfg.encoder_channels").iter().map(|pair| pair[1]).collect(),
         decoder: pairs("cfg.decoder_channels"),
+        minibatch_std_group: 0,
         ..config.model.discriminator
     };
     let published: &mut TrainingConfig = &mut config.training;

@@ -85,7 +85,8 @@ fn discriminator_blocks_match_with_gradients() {
                 let block = NonLocalBlock::new(&root, inputs, outputs);
                 Box::new(move |x| block.forward(x))
             } else if case.has("w.main_mapping.0.weight") {
-                let minibatch_std = case.get("w.main_mapping.0.weight").size()[1] == inputs + 1;
+                let minibatch_std =
+                    (case.get("w.main_mapping.0.weight").size()[1] == inputs + 1).then_some(0);
                 let block = ResidualBlock::new(&root, inputs, outputs, minibatch_std);
                 Box::new(move |x| block.forward(x))
             } else if case.has("w.0.weight") {

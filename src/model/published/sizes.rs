@@ -126,7 +126,7 @@ fn discriminator(network: &Network, planes: i64) -> Result<DiscriminatorConfig, 
     for (i, &width) in encoder.iter().enumerate().take(blocks - 1) {
         expect(network, &format!("downscale_convolutions.{i}.0.weight"), &[width, width, 3, 3])?;
     }
-    Ok(DiscriminatorConfig { encoder, decoder, skip_gain: 1.0 })
+    Ok(DiscriminatorConfig { encoder, decoder, skip_gain: 1.0, minibatch_std_group: 6 })
 }
 
 /// Returns input and output width of a block of the discriminator.
