@@ -148,3 +148,19 @@ fn any_number_of_channels_and_frames_trains() {
         assert!(weights.exists());
     }
 }
+
+#[test]
+fn a_run_that_diverges_stops_and_keeps_its_last_good_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("discs.ome.zarr");
+    Drawing { splits: [8; 3], side: 16, ..Drawing::real() }.write(&data);
+    let output = dir.path().join("run");
+    let sets = ["training.generator_lr=1e30", "training.gradient_clip=1e30"];
+    let all = arguments(&data, &output, &sets, &["--checkpoint-interval", "0"]);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    fail("train", &all, 1, &["kimg", "generator_lr"]);
+    assert!(!output.join("run.json").exists());
+    let kept = lapsegan::training::checkpoint::newest(&output).unwrap().unwrap();
+    let finite = |t: &tch::Tensor| t.isfinite().all().int64_value(&[]) == 1;
+    assert!(kept.tensors.values().all(finite), "{} holds numbers that are none", kept.path.display());
+}
