@@ -21,7 +21,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Override one setting, such as --set batch=8; repeatable
+    /// Override one setting; dots reach into tables, as in --set training.batch=8; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
