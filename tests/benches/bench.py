@@ -31,12 +31,12 @@ def device_name():
 def bench(size, preset):
     data, folder = WORK / f"{size}.ome.zarr", WORK / f"{preset}-{size}"
     common = ["--device", E["DEVICE"], "--threads", E["THREADS"]]
-    tick = ["--set", f"training.tick_kimg={float(E['KIMG']) / 4}"]
+    tick = ["--set", f"training.tick_kimg={float(E['KIMG']) / 4}", "--set", f"model.precision={E['PRECISION']}"]
     run("train", "--data", data, "--output", folder, "--preset", preset, "--kimg", E["KIMG"], *tick, *common)
     ticks = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     record = json.loads((folder / "run.json").read_text())
     few, many = int(E["COUNT"]) // 4, int(E["COUNT"])
-    generate = ["--checkpoint", folder, "--label-route", "none", *common]
+    generate = ["--checkpoint", folder, "--label-route", "none", "--precision", E["PRECISION"], *common]
     # The difference of two counts leaves out start and loading.
     _, short = run("generate", *generate, "--output", WORK / f"a{preset}{size}.ome.zarr", "--count", few)
     _, long = run("generate", *generate, "--output", WORK / f"b{preset}{size}.ome.zarr", "--count", many)
@@ -53,7 +53,7 @@ def bench(size, preset):
 
 def main():
     results = [bench(int(size), preset) for size in E["SIZES"].split() for preset in ("tiny", "small")]
-    print(f"{device_name()}, {E['DEVICE']}, {E['THREADS']} thread(s), fp32\n")
+    print(f"{device_name()}, {E['DEVICE']}, {E['THREADS']} thread(s), {E['PRECISION']}\n")
     print(f"{'preset':8}{'px':>5}{'batch':>7}{'train s/kimg':>14}{'generate seq/s':>16}{'peak MiB':>10}{'s/kimg, first = 1':>20}")
     for r in results:
         ratio = r["train_s_per_kimg"] / results[0]["train_s_per_kimg"]
@@ -61,7 +61,7 @@ def main():
             f"{r['preset']:8}{r['size_px']:5}{r['batch']:7}{r['train_s_per_kimg']:14.2f}"
             f"{r['generate_sequences_per_s']:16.1f}{r['peak_memory_mib']:10}{ratio:20.2f}"
         )
-    report = {"device": device_name(), "threads": int(E["THREADS"]), "precision": "fp32", "results": results}
+    report = {"device": device_name(), "threads": int(E["THREADS"]), "precision": E["PRECISION"], "results": results}
     path = Path(E["OUT"]) / f"{E['NAME']}.json"
     path.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\n{path}")

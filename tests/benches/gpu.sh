@@ -8,7 +8,7 @@
 #
 # Needs a CUDA libtorch 2.11.0 on the library path; by default that of the Python there:
 #   LD_LIBRARY_PATH=$(python3 -c 'import torch, os; print(os.path.dirname(torch.__file__) + "/lib")')
-# Writes to OUT: agreement.txt (GPU against CPU), cuda.json (speed), phantom-*.{png,json,safetensors} (a real training).
+# Writes to OUT: agreement.txt (GPU against CPU), cuda-*.json (speed), phantom-*.{png,json,safetensors} (a real training).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 BIN=$(realpath "${BIN:-target/release}")
@@ -33,7 +33,10 @@ done
   --output "$work/agreement" -q | tee "$OUT/agreement.txt"
 
 echo "== Speed"
-DEVICE=cuda SIZES="${SIZES:-64 128 256}" KIMG="${KIMG:-2}" COUNT=1024 bash tests/benches/bench.sh
+for precision in float32 bfloat16; do
+  DEVICE=cuda PRECISION=$precision NAME=cuda-$precision SIZES="${SIZES:-64 128 256}" KIMG="${KIMG:-2}" COUNT=1024 \
+    bash tests/benches/bench.sh
+done
 
 if [ -x "$BIN/iteration" ]; then
   for size in 64 256; do
