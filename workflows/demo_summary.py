@@ -65,8 +65,8 @@ def main(out):
     print(f"Training {kimg:.1f} kimg in {seconds:.0f} s on {run['threads']} CPU threads ({seconds / kimg:.1f} s/kimg)")
     realism(out, "trained in this demo", "evaluation", kimg)
     print(
-        "  'excess left' is (trained - floor) / (untrained - floor). Minutes on a CPU buy shapes, brightness and grain,\n"
-        "  not cells to be taken for real ones; 'mean image' is the training mean with noise of the right size."
+        "  'excess left' is (trained - floor) / (untrained - floor). Minutes on a CPU buy the main shapes, brightness and\n"
+        "  grain; longer training buys detail and variety. 'mean image' is the training mean with noise of the right size."
     )
     segmentation(out, "trained in this demo", "benchmark")
     if (out / "shipped-evaluation").is_dir():

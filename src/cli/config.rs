@@ -52,7 +52,9 @@ impl Advice for ConfigError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { .. } => Some("give the path of a TOML file, such as a run's config.toml".into()),
-            Self::Syntax { .. } => Some("settings are TOML: --set training.batch=8, --set model.precision=\"bfloat16\"".into()),
+            Self::Syntax { .. } => {
+                Some("settings are TOML: --set training.batch=8, --set model.precision=\"bfloat16\"".into())
+            }
             Self::Setting { .. } => Some("--dry-run prints all settings with their values".into()),
         }
     }

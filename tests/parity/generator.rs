@@ -7,7 +7,7 @@ use tch::nn::VarStore;
 
 use super::{Case, FORWARD, GRADIENT, fixtures, store, weighted_sum};
 
-fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
+fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarStore, Generator) {
     let channels = Vec::<i64>::try_from(case.get("cfg.channels")).unwrap();
     let sizes = Vec::<i64>::try_from(case.get("cfg.latent_depth")).unwrap();
     let image = case.get("out.image_z1").size(); // [N, D, T, H, W]
@@ -16,7 +16,7 @@ fn build(case: &Case, wiring: Wiring) -> (VarStore, Generator) {
         label_maps: Vec::new(),
         frames: image[2] as usize,
         resolution: image[3] as usize,
-        precision: Precision::Float32,
+        precision,
         standardise: false,
         range: Vec::new(),
         generator: GeneratorConfig {
@@ -41,7 +41,7 @@ fn check(case: &Case) {
         let key = if layer == 0 { "in.noise.start".into() } else { format!("in.noise.{}", layer - 1) };
         case.get(&key).shallow_clone()
     };
-    let (vs, generator) = build(case, Wiring::Original);
+    let (vs, generator) = build(case, Wiring::Original, Precision::Float32);
     let z1 = case.input("in.z1");
     let w1 = generator.map(&z1);
     case.expect("out.w1", &w1, FORWARD);
@@ -77,10 +77,29 @@ fn check(case: &Case) {
     pl.expect("out.mean_after", &term.mean.view([1]), GRADIENT);
     pl.expect_gradients(&term.penalty, &vs, "grad.w.");
 
-    let (_vs, repaired) = build(case, Wiring::Paper);
+    let (_vs, repaired) = build(case, Wiring::Paper, Precision::Float32);
     let ws = repaired.broadcast(&repaired.map(&z1));
     let image = repaired.synthesise(&ws, &mut |_, layer, _| given(layer));
     case.expect("out.image_z1_repaired", &image, FORWARD);
+}
+
+/// bfloat16 keeps 8 significant bits: a few per cent of the largest value after all layers.
+const REDUCED: f64 = 3e-2;
+
+#[test]
+fn reduced_precision_stays_near_the_golden_images() {
+    for case in fixtures("generator") {
+        let (_vs, generator) = build(&case, Wiring::Original, Precision::Bfloat16);
+        let ws = generator.broadcast(&generator.map(case.get("in.z1")));
+        let image = generator.synthesise(&ws, &mut |_, layer, _| {
+            let key = if layer == 0 { "in.noise.start".into() } else { format!("in.noise.{}", layer - 1) };
+            case.get(&key).shallow_clone()
+        });
+        assert_eq!(image.kind(), tch::Kind::Float);
+        case.expect("out.image_z1", &image, REDUCED);
+        let error = super::relative_error(&image, case.get("out.image_z1"));
+        assert!(error > FORWARD, "{}: bfloat16 was not used", case.name);
+    }
 }
 
 #[test]
