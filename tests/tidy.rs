@@ -151,9 +151,10 @@ fn nothing_unfinished_is_left() {
 }
 
 #[test]
-fn unsafe_code_is_confined_to_two_files() {
+fn unsafe_code_is_confined_to_three_files() {
     for (name, text) in rust_files("src") {
-        let allowed = ["src/cli/device.rs", "src/optim/fused.rs"].contains(&name.as_str());
+        let allowed =
+            ["src/cli/device.rs", "src/model/fused.rs", "src/optim/fused.rs"].contains(&name.as_str());
         let word = ["allow(uns", "afe_code)"].concat();
         assert!(allowed || !text.contains(&word), "{name}: unsafe code");
     }

@@ -3,18 +3,12 @@
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
+use super::fused::{self, leaky_relu};
+
 /// Slope of every leaky ReLU here.
-const SLOPE: f64 = 0.2;
+pub(super) const SLOPE: f64 = 0.2;
 
 const STANDARD_NORMAL: Init = Init::Randn { mean: 0.0, stdev: 1.0 };
-
-/// Returns `lrelu(x)` with slope 0.2.
-///
-/// One kernel, and the mask is cut from the graph: the derivative of a leaky ReLU's mask is zero, but autograd would
-/// push those zeros through the whole network in every second-order step such as R1.
-pub fn leaky_relu(x: &Tensor) -> Tensor {
-    x.detach().leaky_relu_backward(x, SLOPE, false)
-}
 
 /// Returns `x / sqrt(mean(x^2) + 1e-8)` over axis 1. `[N, Z] -> [N, Z]`
 pub fn pixel_norm(x: &Tensor) -> Tensor {
@@ -37,11 +31,16 @@ impl BiasActivation {
         Self { bias: vs.zeros("bias", &[channels]) }
     }
 
+    /// Returns the bias. `[C]`
+    pub(super) fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
     /// Returns the activation of `[N, C]` or `[N, C, H, W]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let bias = self.bias.to_kind(x.kind());
         let bias = if x.dim() == 4 { bias.view([1, -1, 1, 1]) } else { bias };
-        leaky_relu(&(x + bias))
+        leaky_relu(x + bias)
     }
 }
 
@@ -114,11 +113,11 @@ impl Conv {
     /// The activation's bias rides on the convolution, and a leaky ReLU lets a positive factor through.
     pub fn forward_activated(&self, x: &Tensor, activation: &BiasActivation, gain: f64) -> Tensor {
         let bias = if gain == 1.0 { activation.bias.shallow_clone() } else { &activation.bias * gain };
-        leaky_relu(&self.convolve(x, Some(bias), gain))
+        leaky_relu(self.convolve(x, Some(bias), gain))
     }
 
     fn convolve(&self, x: &Tensor, bias: Option<Tensor>, gain: f64) -> Tensor {
-        let weight = (&self.weight * (gain * weight_scale(&self.weight.size()))).to_kind(x.kind());
+        let weight = fused::prepare(&self.weight, gain * weight_scale(&self.weight.size()), x.kind());
         let bias = bias.map(|b| b.to_kind(x.kind()));
         x.conv2d(&weight, bias.as_ref(), self.stride, self.padding, 1, 1)
     }

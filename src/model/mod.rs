@@ -12,6 +12,7 @@
 pub mod config;
 pub mod discriminator;
 pub mod equalized;
+mod fused;
 pub mod generator;
 pub mod mapping;
 pub mod modulated_conv;

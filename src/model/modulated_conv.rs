@@ -4,6 +4,7 @@ use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
 use super::equalized::{Linear, weight_scale};
+use super::fused;
 use super::resample::{blur, filter_buffer};
 
 /// What a modulated convolution does besides convolving.
@@ -59,11 +60,12 @@ impl ModulatedConv {
 
     /// Returns the features and the style that was used.
     ///
-    /// `addend [N or 1, 1, H', W']` is added to a demodulated output, in the same pass over memory.
+    /// With `finish`, noise `[N or 1, 1, H', W']` and bias `[O]`, a demodulated output also gets both and its leaky ReLU, in
+    /// the same pass over memory.
     ///
     /// # Shapes
     /// `x [N, I, H, W]` -> `[N, O, H, W]` (`2H, 2W` for [`Mode::Up`]) and the style `[N, I]`.
-    pub fn forward(&self, x: &Tensor, style: &Style, addend: Option<&Tensor>) -> (Tensor, Tensor) {
+    pub fn forward(&self, x: &Tensor, style: &Style, finish: Option<(&Tensor, &Tensor)>) -> (Tensor, Tensor) {
         let style = match (style, &self.modulation_mapping) {
             (Style::Shared(style), _) => style.shallow_clone(),
             (Style::Latent(latent), affine) => {
@@ -71,30 +73,32 @@ impl ModulatedConv {
             }
         };
         let weight = self.weight.squeeze_dim(0); // [1, O, I, k, k] -> [O, I, k, k]
-        let weight = &weight * weight_scale(&weight.size());
-        let scaled = x * style.unsqueeze(-1).unsqueeze(-1).to_kind(x.kind());
-        let kernel = weight.to_kind(x.kind());
-        let y = match self.mode {
-            Mode::Plain => scaled.conv2d(&kernel, None::<Tensor>, 1, 1, 1, 1),
-            Mode::Output => {
-                let image = scaled.conv2d(&kernel, None::<Tensor>, 1, 0, 1, 1);
-                return (image.to_kind(Kind::Float), style);
-            }
-            Mode::Up => scaled.conv_transpose2d(&kernel.transpose(0, 1), None::<Tensor>, 2, 0, 0, 1, 1),
+        let gain = weight_scale(&weight.size());
+        if self.mode == Mode::Output {
+            // 1x1 to a few maps: style and weight make one small matrix per sample. [N, 1, I] [O, I] -> [N, O, I]
+            let per_sample = style.unsqueeze(1) * (weight.flatten(1, 3) * gain);
+            return (fused::project(x, &per_sample), style);
+        }
+        let kernel = fused::prepare(&weight, gain, x.kind());
+        let scaled = fused::scale(x, &style);
+        let y = if self.mode == Mode::Up {
+            scaled.conv_transpose2d(&kernel.transpose(0, 1), None::<Tensor>, 2, 0, 0, 1, 1)
+        } else {
+            scaled.conv2d(&kernel, None::<Tensor>, 1, 1, 1, 1)
         };
         // sum over I, k, k of (weight style)^2, as a product of sums: [N, I] x [I, O] -> [N, O].
-        let energy = weight.square().sum_dim_intlist(Some([2_i64, 3].as_slice()), false, Kind::Float);
+        let energy =
+            weight.square().sum_dim_intlist(Some([2_i64, 3].as_slice()), false, Kind::Float) * (gain * gain);
         // 1e-8 keeps rsqrt finite for dead channels.
         let demodulation = (style.square().matmul(&energy.transpose(0, 1)) + 1e-8).rsqrt();
-        let demodulation = demodulation.unsqueeze(-1).unsqueeze(-1).to_kind(y.kind());
         // The blur acts on every channel alike, so it may come before the demodulation.
         let y = match &self.blur_kernel {
             Some(kernel) => blur(&y, kernel, (2, 1)),
             None => y,
         };
-        let y = match addend {
-            Some(addend) => addend.to_kind(y.kind()).addcmul(&y, &demodulation),
-            None => y * demodulation,
+        let y = match finish {
+            Some((noise, bias)) => fused::epilogue(y, &demodulation, noise, bias),
+            None => fused::scale(&y, &demodulation),
         };
         (y, style)
     }

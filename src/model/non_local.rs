@@ -41,8 +41,9 @@ impl NonLocalBlock {
         let g = pooled(self.g.forward(x)); // [N, O/2, HW/4]
         // Reference: the scores are not divided by the square root of their width.
         let beta = theta.transpose(1, 2).matmul(&phi).softmax(-1, Kind::Float).to_kind(x.kind()); // [N, HW, HW/4]
-        let mixed = g.matmul(&beta.transpose(1, 2)).unflatten(2, [h, w]); // [N, O/2, HW] -> [N, O/2, H, W]
-        let attention = self.o.forward(&mixed);
+        // The product this way around, so that the channels stay last in memory.
+        let mixed = beta.matmul(&g.transpose(1, 2)).unflatten(1, [h, w]); // [N, HW, O/2] -> [N, H, W, O/2]
+        let attention = self.o.forward(&mixed.permute([0, 3, 1, 2]));
         let gain = (&self.gamma * HALF_POWER).to_kind(x.kind());
         attention * gain + through(self.shortcut.as_ref(), x, HALF_POWER)
     }

@@ -37,8 +37,7 @@ impl StyledConv {
     /// Returns features and style. `noise [N or 1, 1, H', W']` is the same for all feature maps.
     pub fn forward(&self, x: &Tensor, style: &Style, noise: &Tensor) -> (Tensor, Tensor) {
         let noise = noise * (&self.noise_strength * self.noise_gain);
-        let (y, style) = self.conv.forward(x, style, Some(&noise));
-        (self.activation.forward(&y), style)
+        self.conv.forward(x, style, Some((&noise, self.activation.bias())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Adam's step as libtorch's fused kernel: one pass over parameters and state instead of eight.
 //!
 //! The bindings leave operators on tensor lists out, so this one is called through libtorch's stable C interface
-//! (`torch/csrc/stable/c/shim.h`, since 2.10). With `cli/device.rs` the only unsafe code of the package.
+//! (`torch/csrc/stable/c/shim.h`, since 2.10). With `cli/device.rs` and `model/fused.rs` the only unsafe code of the package.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_void};

@@ -1,0 +1,501 @@
+// Autograd functions that libtorch has no fused kernel for: what lies between the convolutions, in one pass over memory.
+//
+// All work on tensors whose channels are last in memory, in float32 or bfloat16, on the CPU; arithmetic is float32.
+// Where a derivative is itself differentiated (R1, path length), the backward pass is composed of libtorch's own
+// operations, so that derivatives of any order are right; the kernels below serve the first order.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+namespace {
+
+constexpr float kSlope = 0.2f;
+// Pixels a partial sum covers: fixed, so that sums do not depend on the number of threads.
+constexpr int64_t kChunk = 512;
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_ALL_CPUS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_ALL_CPUS
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+INLINE float load(float value) { return value; }
+INLINE float load(uint16_t bits) {
+  uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+INLINE void store(float *to, float value) { *to = value; }
+INLINE void store(uint16_t *to, float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16; // to nearest, ties to even
+  *to = static_cast<uint16_t>(value == value ? rounded : 0x7fc0);
+}
+
+// y = lrelu(d x + noise + b) of `pixels` pixels of one sample.
+template <typename T>
+INLINE void epilogue(T *y, const T *x, const float *d, const float *noise, const float *b, int64_t pixels, int64_t channels) {
+  for (int64_t p = 0; p < pixels; ++p) {
+    const float shift = noise[p];
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const float v = d[c] * load(x[p * channels + c]) + (shift + b[c]);
+      store(y + p * channels + c, v > 0 ? v : kSlope * v);
+    }
+  }
+}
+
+// Its gradients: gx per value, gn per pixel, sums gd and gb per channel.
+template <typename T>
+INLINE void epilogue_backward(T *gx, float *gn, float *gd, float *gb, const T *g, const T *y, const T *x, const float *d,
+                              int64_t pixels, int64_t channels) {
+  for (int64_t p = 0; p < pixels; ++p) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t i = p * channels + c;
+      const float upper = load(g[i]);
+      const float m = load(y[i]) > 0 ? upper : kSlope * upper;
+      store(gx + i, m * d[c]);
+      gd[c] += m * load(x[i]);
+      gb[c] += m;
+      sum += m;
+    }
+    gn[p] = sum;
+  }
+}
+
+template <typename T> INLINE void scale(T *y, const T *x, const float *s, int64_t pixels, int64_t channels) {
+  for (int64_t p = 0; p < pixels; ++p) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) store(y + p * channels + c, s[c] * load(x[p * channels + c]));
+  }
+}
+
+template <typename T>
+INLINE void scale_backward(T *gx, float *gs, const T *g, const T *x, const float *s, int64_t pixels, int64_t channels) {
+  for (int64_t p = 0; p < pixels; ++p) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t i = p * channels + c;
+      const float upper = load(g[i]);
+      store(gx + i, upper * s[c]);
+      gs[c] += upper * load(x[i]);
+    }
+  }
+}
+
+// y [pixels, M] = x [pixels, C] w^T, w [M, C].
+template <typename T>
+INLINE void project(float *y, const T *x, const float *w, int64_t pixels, int64_t channels, int64_t maps) {
+  for (int64_t p = 0; p < pixels; ++p) {
+    for (int64_t m = 0; m < maps; ++m) {
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t c = 0; c < channels; ++c) sum += load(x[p * channels + c]) * w[m * channels + c];
+      y[p * maps + m] = sum;
+    }
+  }
+}
+
+// gx = g w, gw += g^T x; `row [C]` is scratch.
+template <typename T>
+INLINE void project_backward(T *gx, float *gw, float *row, const float *g, const T *x, const float *w, int64_t pixels,
+                             int64_t channels, int64_t maps) {
+  for (int64_t p = 0; p < pixels; ++p) {
+    for (int64_t m = 0; m < maps; ++m) {
+      const float upper = g[p * maps + m];
+      const float *wm = w + m * channels;
+      float *gwm = gw + m * channels;
+#pragma omp simd
+      for (int64_t c = 0; c < channels; ++c) {
+        row[c] = (m == 0 ? 0 : row[c]) + upper * wm[c];
+        gwm[c] += upper * load(x[p * channels + c]);
+      }
+    }
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) store(gx + p * channels + c, row[c]);
+  }
+}
+
+template <typename T> INLINE void leaky_relu(T *y, const T *x, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float v = load(x[i]);
+    store(y + i, v > 0 ? v : kSlope * v);
+  }
+}
+
+template <typename T> INLINE void leaky_relu_backward(T *gx, const T *g, const T *y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float upper = load(g[i]);
+    store(gx + i, load(y[i]) > 0 ? upper : kSlope * upper);
+  }
+}
+
+// Clones for several instruction sets need plain functions: one per kernel and type.
+#define KERNELS(T)                                                                                                     \
+  FOR_ALL_CPUS void run_epilogue(T *y, const T *x, const float *d, const float *n, const float *b, int64_t p,         \
+                                 int64_t c) {                                                                          \
+    epilogue<T>(y, x, d, n, b, p, c);                                                                                  \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_epilogue_backward(T *gx, float *gn, float *gd, float *gb, const T *g, const T *y, const T *x, \
+                                          const float *d, int64_t p, int64_t c) {                                      \
+    epilogue_backward<T>(gx, gn, gd, gb, g, y, x, d, p, c);                                                            \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_scale(T *y, const T *x, const float *s, int64_t p, int64_t c) { scale<T>(y, x, s, p, c); }    \
+  FOR_ALL_CPUS void run_scale_backward(T *gx, float *gs, const T *g, const T *x, const float *s, int64_t p,           \
+                                       int64_t c) {                                                                    \
+    scale_backward<T>(gx, gs, g, x, s, p, c);                                                                          \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_project(float *y, const T *x, const float *w, int64_t p, int64_t c, int64_t m) {              \
+    project<T>(y, x, w, p, c, m);                                                                                      \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_project_backward(T *gx, float *gw, float *row, const float *g, const T *x, const float *w,    \
+                                         int64_t p, int64_t c, int64_t m) {                                            \
+    project_backward<T>(gx, gw, row, g, x, w, p, c, m);                                                                \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_leaky_relu(T *y, const T *x, int64_t n) { leaky_relu<T>(y, x, n); }                           \
+  FOR_ALL_CPUS void run_leaky_relu_backward(T *gx, const T *g, const T *y, int64_t n) {                               \
+    leaky_relu_backward<T>(gx, g, y, n);                                                                               \
+  }
+KERNELS(float)
+KERNELS(uint16_t)
+
+Tensor last(const Tensor &x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
+Tensor floats(const Tensor &x) { return x.to(at::kFloat).contiguous(); }
+
+// Calls `kernel` with pointers of the tensor's type.
+template <typename F> void typed(const Tensor &x, F kernel) {
+  if (x.scalar_type() == at::kFloat) {
+    kernel(static_cast<float *>(nullptr));
+  } else {
+    kernel(static_cast<uint16_t *>(nullptr));
+  }
+}
+template <typename T> T *at_start(const Tensor &x, const T *) { return static_cast<T *>(x.data_ptr()); }
+
+// Runs `body(sample, chunk, first pixel, pixels)` over all samples in chunks of pixels, in parallel.
+template <typename F> void over_pixels(int64_t samples, int64_t pixels, F body) {
+  const int64_t chunks = (pixels + kChunk - 1) / kChunk;
+  at::parallel_for(0, samples * chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t start = i % chunks * kChunk;
+      body(i / chunks, i % chunks, start, std::min(kChunk, pixels - start));
+    }
+  });
+}
+
+// For the composed forms: [N, C] -> [N, C, 1, 1].
+Tensor wide(const Tensor &x, const Tensor &like) { return x.unsqueeze(-1).unsqueeze(-1).to(like.scalar_type()); }
+Tensor masked(const Tensor &g, const Tensor &y) { return at::leaky_relu_backward(g, y.detach(), kSlope, false); }
+
+struct Epilogue : torch::autograd::Function<Epilogue> {
+  // x [N, C, H, W], d [N, C], noise [N or 1, 1, H, W], b [C]
+  static Tensor run(const Tensor &input, const Tensor &d_, const Tensor &noise_, const Tensor &b_, bool in_place) {
+    const Tensor x = last(input), d = floats(d_), noise = floats(noise_), b = floats(b_);
+    const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3);
+    const Tensor y = in_place ? x : at::empty_like(x);
+    const float *dp = d.data_ptr<float>(), *np = noise.data_ptr<float>(), *bp = b.data_ptr<float>();
+    const int64_t noise_step = noise.size(0) == 1 ? 0 : pixels;
+    typed(x, [&](auto *type) {
+      auto *yp = at_start(y, type), *xp = at_start(x, type);
+      over_pixels(n, pixels, [&](int64_t i, int64_t, int64_t start, int64_t count) {
+        const int64_t offset = (i * pixels + start) * c;
+        run_epilogue(yp + offset, xp + offset, dp + i * c, np + i * noise_step + start, bp, count, c);
+      });
+    });
+    return y;
+  }
+
+  static Tensor forward(AutogradContext *context, const Tensor &x, const Tensor &d, const Tensor &noise, const Tensor &b) {
+    const Tensor y = run(x, d, noise, b, false);
+    context->save_for_backward({x, d, y});
+    context->saved_data["shared_noise"] = noise.size(0) == 1 && x.size(0) > 1;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &grads) {
+    const auto saved = context->get_saved_variables();
+    const bool shared = context->saved_data["shared_noise"].toBool();
+    if (at::GradMode::is_enabled()) {
+      const Tensor &x = saved[0], &d = saved[1], m = masked(grads[0], saved[2]);
+      const auto sum = [](const Tensor &t, at::IntArrayRef over, bool keep) { return at::sum(t, over, keep, at::kFloat); };
+      Tensor gn = sum(m, {1}, true);
+      if (shared) gn = gn.sum(0, true);
+      return {m * wide(d, m), sum(m * x, {2, 3}, false), gn, sum(m, {0, 2, 3}, false)};
+    }
+    const Tensor x = last(saved[0]), d = floats(saved[1]), y = saved[2], g = last(grads[0]);
+    const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3), chunks = (pixels + kChunk - 1) / kChunk;
+    const Tensor gx = at::empty_like(x);
+    Tensor gn = at::empty({n, 1, x.size(2), x.size(3)}, d.options());
+    const Tensor partial = at::zeros({2, n, chunks, c}, d.options());
+    float *sums = partial.data_ptr<float>(), *gnp = gn.data_ptr<float>();
+    const float *dp = d.data_ptr<float>();
+    typed(x, [&](auto *type) {
+      auto *gxp = at_start(gx, type), *gp = at_start(g, type), *yp = at_start(y, type), *xp = at_start(x, type);
+      over_pixels(n, pixels, [&](int64_t i, int64_t chunk, int64_t start, int64_t count) {
+        const int64_t offset = (i * pixels + start) * c;
+        float *gd = sums + (i * chunks + chunk) * c;
+        run_epilogue_backward(gxp + offset, gnp + i * pixels + start, gd, gd + n * chunks * c, gp + offset, yp + offset,
+                              xp + offset, dp + i * c, count, c);
+      });
+    });
+    if (shared) gn = gn.sum(0, true);
+    return {gx, partial[0].sum(1), gn, partial[1].sum(at::IntArrayRef{0, 1})};
+  }
+};
+
+struct Scale : torch::autograd::Function<Scale> {
+  // x [N, C, H, W], s [N, C]
+  static Tensor forward(AutogradContext *context, const Tensor &input, const Tensor &s_) {
+    const Tensor x = last(input), s = floats(s_);
+    const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3);
+    const Tensor y = at::empty_like(x);
+    const float *sp = s.data_ptr<float>();
+    typed(x, [&](auto *type) {
+      auto *yp = at_start(y, type), *xp = at_start(x, type);
+      over_pixels(n, pixels, [&](int64_t i, int64_t, int64_t start, int64_t count) {
+        const int64_t offset = (i * pixels + start) * c;
+        run_scale(yp + offset, xp + offset, sp + i * c, count, c);
+      });
+    });
+    context->save_for_backward({input, s_});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &grads) {
+    const auto saved = context->get_saved_variables();
+    if (at::GradMode::is_enabled()) {
+      const Tensor &x = saved[0], &s = saved[1], &g = grads[0];
+      return {g * wide(s, g), at::sum(g * x, {2, 3}, false, at::kFloat)};
+    }
+    const Tensor x = last(saved[0]), s = floats(saved[1]), g = last(grads[0]);
+    const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3), chunks = (pixels + kChunk - 1) / kChunk;
+    const Tensor gx = at::empty_like(x), partial = at::zeros({n, chunks, c}, s.options());
+    float *sums = partial.data_ptr<float>();
+    const float *sp = s.data_ptr<float>();
+    typed(x, [&](auto *type) {
+      auto *gxp = at_start(gx, type), *gp = at_start(g, type), *xp = at_start(x, type);
+      over_pixels(n, pixels, [&](int64_t i, int64_t chunk, int64_t start, int64_t count) {
+        const int64_t offset = (i * pixels + start) * c;
+        run_scale_backward(gxp + offset, sums + (i * chunks + chunk) * c, gp + offset, xp + offset, sp + i * c, count, c);
+      });
+    });
+    return {gx, partial.sum(1)};
+  }
+};
+
+struct Project : torch::autograd::Function<Project> {
+  // x [N, C, H, W], w [N, M, C] -> float32 [N, M, H, W]
+  static Tensor forward(AutogradContext *context, const Tensor &input, const Tensor &w_) {
+    const Tensor x = last(input), w = floats(w_);
+    const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3), maps = w.size(1);
+    const Tensor y = at::empty({n, maps, x.size(2), x.size(3)}, w.options(), at::MemoryFormat::ChannelsLast);
+    float *yp = y.data_ptr<float>();
+    const float *wp = w.data_ptr<float>();
+    typed(x, [&](auto *type) {
+      auto *xp = at_start(x, type);
+      over_pixels(n, pixels, [&](int64_t i, int64_t, int64_t start, int64_t count) {
+        const int64_t first = i * pixels + start;
+        run_project(yp + first * maps, xp + first * c, wp + i * maps * c, count, c, maps);
+      });
+    });
+    context->save_for_backward({input, w_});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &grads) {
+    const auto saved = context->get_saved_variables();
+    if (at::GradMode::is_enabled()) {
+      const Tensor &x = saved[0], &w = saved[1];
+      const Tensor g = grads[0].flatten(2); // [N, M, HW]
+      const Tensor gx = at::matmul(g.transpose(1, 2), w).transpose(1, 2).reshape(x.sizes()).to(x.scalar_type());
+      return {gx, at::matmul(g, x.flatten(2).transpose(1, 2).to(at::kFloat))};
+    }
+    const Tensor x = last(saved[0]), w = floats(saved[1]), g = last(grads[0]);
+    const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3), maps = w.size(1);
+    const int64_t chunks = (pixels + kChunk - 1) / kChunk;
+    const Tensor gx = at::empty_like(x), partial = at::zeros({n, chunks, maps, c}, w.options());
+    float *sums = partial.data_ptr<float>();
+    const float *wp = w.data_ptr<float>(), *gp = g.data_ptr<float>();
+    typed(x, [&](auto *type) {
+      auto *gxp = at_start(gx, type), *xp = at_start(x, type);
+      over_pixels(n, pixels, [&](int64_t i, int64_t chunk, int64_t start, int64_t count) {
+        const int64_t first = i * pixels + start;
+        std::vector<float> row(c);
+        run_project_backward(gxp + first * c, sums + (i * chunks + chunk) * maps * c, row.data(), gp + first * maps,
+                             xp + first * c, wp + i * maps * c, count, c, maps);
+      });
+    });
+    return {gx, partial.sum(1)};
+  }
+};
+
+// A weight [O, I, k, k] as its convolution reads it: scaled, in the network's precision, channels last.
+struct Prepare : torch::autograd::Function<Prepare> {
+  static Tensor forward(AutogradContext *context, const Tensor &input, double gain, int64_t kind) {
+    const Tensor w = input.contiguous();
+    const int64_t outputs = w.size(0), inputs = w.size(1), taps = w.size(2) * w.size(3);
+    const Tensor y = at::empty(w.sizes(), w.options().dtype(static_cast<at::ScalarType>(kind)), at::MemoryFormat::ChannelsLast);
+    const float *wp = w.data_ptr<float>();
+    const float factor = static_cast<float>(gain);
+    typed(y, [&](auto *type) {
+      auto *yp = at_start(y, type);
+      at::parallel_for(0, outputs, 1 + 16384 / (inputs * taps), [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) {
+          for (int64_t t = 0; t < taps; ++t) {
+            auto *to = yp + (o * taps + t) * inputs;
+            const float *from = wp + o * inputs * taps + t;
+            for (int64_t i = 0; i < inputs; ++i) store(to + i, factor * from[i * taps]);
+          }
+        }
+      });
+    });
+    context->saved_data["gain"] = gain;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &grads) {
+    const double gain = context->saved_data["gain"].toDouble();
+    if (at::GradMode::is_enabled()) return {grads[0].to(at::kFloat) * gain, Variable(), Variable()};
+    const Tensor g = last(grads[0]);
+    const int64_t outputs = g.size(0), inputs = g.size(1), taps = g.size(2) * g.size(3);
+    const Tensor gw = at::empty(g.sizes(), g.options().dtype(at::kFloat), at::MemoryFormat::Contiguous);
+    float *to = gw.data_ptr<float>();
+    const float factor = static_cast<float>(gain);
+    typed(g, [&](auto *type) {
+      auto *gp = at_start(g, type);
+      at::parallel_for(0, outputs, 1 + 16384 / (inputs * taps), [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) {
+          for (int64_t i = 0; i < inputs; ++i) {
+            for (int64_t t = 0; t < taps; ++t) {
+              to[(o * inputs + i) * taps + t] = factor * load(gp[(o * taps + t) * inputs + i]);
+            }
+          }
+        }
+      });
+    });
+    return {gw, Variable(), Variable()};
+  }
+};
+
+struct LeakyRelu : torch::autograd::Function<LeakyRelu> {
+  static Tensor run(const Tensor &input, bool in_place) {
+    const Tensor x = last(input), y = in_place ? x : at::empty_like(x);
+    typed(x, [&](auto *type) {
+      auto *yp = at_start(y, type), *xp = at_start(x, type);
+      at::parallel_for(0, x.numel(), 32768, [&](int64_t a, int64_t b) { run_leaky_relu(yp + a, xp + a, b - a); });
+    });
+    return y;
+  }
+
+  static Tensor forward(AutogradContext *context, const Tensor &x) {
+    const Tensor y = run(x, false);
+    context->save_for_backward({y});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &grads) {
+    const Tensor y = context->get_saved_variables()[0];
+    if (at::GradMode::is_enabled()) return {masked(grads[0], y)};
+    const Tensor g = last(grads[0]), gx = at::empty_like(y);
+    typed(y, [&](auto *type) {
+      auto *gxp = at_start(gx, type), *gp = at_start(g, type), *yp = at_start(y, type);
+      at::parallel_for(0, y.numel(), 32768,
+                       [&](int64_t a, int64_t b) { run_leaky_relu_backward(gxp + a, gp + a, yp + a, b - a); });
+    });
+    return {gx};
+  }
+};
+
+// A symmetric depthwise filter is its own adjoint up to the padding, so its derivative is again a forward convolution,
+// which is several times faster than the backward pass of a depthwise convolution.
+struct Filter : torch::autograd::Function<Filter> {
+  // x [N, C, H, W], kernel [C, 1, k, k]; `padding` of a (k - 1 - padding) adjoint
+  static Tensor forward(AutogradContext *context, const Tensor &x, const Tensor &kernel, int64_t padding) {
+    context->save_for_backward({kernel});
+    context->saved_data["padding"] = padding;
+    return at::conv2d(last(x), kernel, {}, 1, padding, 1, kernel.size(0));
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &grads) {
+    const Tensor kernel = context->get_saved_variables()[0];
+    const int64_t padding = kernel.size(2) - 1 - context->saved_data["padding"].toInt();
+    const Tensor flipped = kernel.flip({2, 3});
+    return {Filter::apply(grads[0], flipped, padding), Variable(), Variable()};
+  }
+};
+
+// Bilinear doubling in a frame of zeros; its adjoint is a depthwise convolution with stride 2.
+struct Double : torch::autograd::Function<Double> {
+  // x [N, C, H, W] -> [N, C, 2H, 2W]; kernel [C, 1, 4, 4] of the adjoint; mask [2H, 2W] holds the gain and the frame
+  static Tensor forward(AutogradContext *context, const Tensor &x, const Tensor &kernel, const Tensor &mask) {
+    context->save_for_backward({kernel, mask});
+    return at::upsample_bilinear2d(x, {2 * x.size(2), 2 * x.size(3)}, false).mul_(mask);
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &grads) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &kernel = saved[0];
+    return {at::conv2d(last(grads[0]), kernel, {}, 2, 1, 1, kernel.size(0)), Variable(), Variable()};
+  }
+};
+
+thread_local std::string problem;
+
+template <typename F> Tensor *guarded(F body) {
+  try {
+    return new Tensor(body());
+  } catch (const std::exception &error) {
+    problem = error.what();
+    return nullptr;
+  }
+}
+
+} // namespace
+
+extern "C" {
+const char *lapsegan_fused_problem() { return problem.c_str(); }
+Tensor *lapsegan_epilogue(const Tensor *x, const Tensor *d, const Tensor *noise, const Tensor *b) {
+  return guarded([&] {
+    if (!at::GradMode::is_enabled()) return Epilogue::run(*x, *d, *noise, *b, true);
+    return Epilogue::apply(*x, *d, *noise, *b);
+  });
+}
+Tensor *lapsegan_scale(const Tensor *x, const Tensor *s) {
+  return guarded([&] { return Scale::apply(*x, *s); });
+}
+Tensor *lapsegan_project(const Tensor *x, const Tensor *w) {
+  return guarded([&] { return Project::apply(*x, *w); });
+}
+Tensor *lapsegan_prepare(const Tensor *w, double gain, bool half) {
+  return guarded([&] { return Prepare::apply(*w, gain, static_cast<int64_t>(half ? at::kBFloat16 : at::kFloat)); });
+}
+Tensor *lapsegan_leaky_relu(const Tensor *x) {
+  return guarded([&] {
+    if (!at::GradMode::is_enabled()) return LeakyRelu::run(*x, true);
+    return LeakyRelu::apply(*x);
+  });
+}
+Tensor *lapsegan_filter(const Tensor *x, const Tensor *kernel, int64_t padding) {
+  return guarded([&] { return Filter::apply(*x, *kernel, padding); });
+}
+Tensor *lapsegan_double(const Tensor *x, const Tensor *kernel, const Tensor *mask) {
+  return guarded([&] { return Double::apply(*x, *kernel, *mask); });
+}
+}

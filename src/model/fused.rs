@@ -1,0 +1,219 @@
+//! What lies between the convolutions, in one pass over memory: `fused.cpp` behind safe functions.
+//!
+//! On the CPU these passes cost as much as the convolutions themselves where libtorch does them one by one. The compiled
+//! forms serve float32 and bfloat16 with channels last on the CPU; everything else takes the composed form beside them,
+//! which also defines them. Derivatives of any order work in both.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_void};
+
+use tch::{Device, Kind, Tensor};
+
+use super::equalized::SLOPE;
+
+/// A pointer to libtorch's `at::Tensor`.
+type RawTensor = *const c_void;
+
+unsafe extern "C" {
+    fn lapsegan_fused_problem() -> *const c_char;
+    fn lapsegan_epilogue(x: RawTensor, d: RawTensor, noise: RawTensor, bias: RawTensor) -> RawTensor;
+    fn lapsegan_scale(x: RawTensor, s: RawTensor) -> RawTensor;
+    fn lapsegan_project(x: RawTensor, w: RawTensor) -> RawTensor;
+    fn lapsegan_prepare(w: RawTensor, gain: f64, half: bool) -> RawTensor;
+    fn lapsegan_leaky_relu(x: RawTensor) -> RawTensor;
+    fn lapsegan_filter(x: RawTensor, kernel: RawTensor, padding: i64) -> RawTensor;
+    fn lapsegan_double(x: RawTensor, kernel: RawTensor, mask: RawTensor) -> RawTensor;
+}
+
+/// Returns `lrelu(d x + noise + bias)` and takes `x` over, whose memory it may use.
+///
+/// # Shapes
+/// `x [N, C, H, W]`, `d [N, C]`, `noise [N or 1, 1, H, W]`, `bias [C]`.
+pub(super) fn epilogue(x: Tensor, d: &Tensor, noise: &Tensor, bias: &Tensor) -> Tensor {
+    if serves(&x) {
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_epilogue(raw(&x), raw(d), raw(noise), raw(bias)) });
+    }
+    let noise = noise.to_kind(x.kind());
+    let shifted = noise.addcmul(&x, &wide(d, &x)) + bias.to_kind(x.kind()).view([1, -1, 1, 1]);
+    leaky_relu(shifted)
+}
+
+/// Returns `x` with every channel of every sample times its own factor. `x [N, C, H, W]`, `s [N, C]`.
+pub(super) fn scale(x: &Tensor, s: &Tensor) -> Tensor {
+    if serves(x) {
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_scale(raw(x), raw(s)) });
+    }
+    x * wide(s, x)
+}
+
+/// Returns a weighted sum of the channels for every map and sample, in float32.
+///
+/// `x [N, C, H, W]`, `w [N, M, C]` in float32 -> `[N, M, H, W]`
+pub(super) fn project(x: &Tensor, w: &Tensor) -> Tensor {
+    if serves(x) {
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_project(raw(x), raw(w)) });
+    }
+    let (_, _, height, width) = x.size4().expect("x has four axes");
+    // [N, HW, C] [N, C, M] -> [N, HW, M], whose channels are last.
+    let maps = x.flatten(2, 3).transpose(1, 2).matmul(&w.to_kind(x.kind()).transpose(1, 2));
+    let maps = if x.kind() == Kind::Double { maps } else { maps.to_kind(Kind::Float) };
+    maps.unflatten(1, [height, width]).permute([0, 3, 1, 2])
+}
+
+/// Returns a convolution's weight `[O, I, k, k]` times `gain`, in the kind of the features.
+pub(super) fn prepare(weight: &Tensor, gain: f64, kind: Kind) -> Tensor {
+    if serves(weight) && matches!(kind, Kind::Float | Kind::BFloat16) {
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_prepare(raw(weight), gain, kind == Kind::BFloat16) });
+    }
+    (weight * gain).to_kind(kind)
+}
+
+/// Returns `lrelu(x)` with slope 0.2 and takes `x` over, whose memory it may use.
+///
+/// The mask is cut from the graph: the derivative of a leaky ReLU's mask is zero, but autograd would push those zeros
+/// through the whole network in every second-order step such as R1.
+pub(super) fn leaky_relu(x: Tensor) -> Tensor {
+    if serves(&x) {
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_leaky_relu(raw(&x)) });
+    }
+    x.detach().leaky_relu_backward(&x, SLOPE, false)
+}
+
+/// Returns `x` convolved with one symmetric kernel per channel, `[C, 1, k, k]`, whose derivative is taken as a
+/// convolution too.
+pub(super) fn filter(x: &Tensor, kernel: &Tensor, padding: i64) -> Tensor {
+    // SAFETY: see `adopt`.
+    adopt(unsafe { lapsegan_filter(raw(x), raw(kernel), padding) })
+}
+
+/// Returns `x [N, C, H, W]` bilinearly doubled and times `mask [2H, 2W]`; `kernel [C, 1, 4, 4]` belongs to the adjoint,
+/// a convolution with stride 2.
+pub(super) fn double(x: &Tensor, kernel: &Tensor, mask: &Tensor) -> Tensor {
+    // SAFETY: see `adopt`.
+    adopt(unsafe { lapsegan_double(raw(x), raw(kernel), raw(mask)) })
+}
+
+fn serves(x: &Tensor) -> bool {
+    x.device() == Device::Cpu && x.dim() == 4 && matches!(x.kind(), Kind::Float | Kind::BFloat16)
+}
+
+/// `[N, C] -> [N, C, 1, 1]`, of the kind of `like`.
+fn wide(factor: &Tensor, like: &Tensor) -> Tensor {
+    factor.unsqueeze(-1).unsqueeze(-1).to_kind(like.kind())
+}
+
+fn raw(x: &Tensor) -> RawTensor {
+    x.as_ptr().cast()
+}
+
+/// Takes over a tensor that the compiled side made.
+///
+/// SAFETY of the calls: every pointer comes from a live tensor; the other side only reads the handles, checks nothing more
+/// than libtorch does, catches its exceptions, and gives a new handle or null.
+fn adopt(tensor: RawTensor) -> Tensor {
+    if tensor.is_null() {
+        // SAFETY: a string that ends in 0 and lives until this thread's next failure.
+        let problem = unsafe { CStr::from_ptr(lapsegan_fused_problem()) };
+        panic!("libtorch refused a fused operation: {}", problem.to_string_lossy());
+    }
+    // SAFETY: not null, and nobody else has this handle.
+    unsafe { Tensor::from_ptr(tensor.cast_mut().cast()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::equalized::channels_last;
+    use super::super::resample::{filter_1331, upfirdn2d, upsample};
+    use super::*;
+
+    fn random(shape: &[i64]) -> Tensor {
+        Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    }
+
+    /// Checks value, gradients, and the gradients of a function of the gradients, in float32, against the composed form,
+    /// which is what float64 gets.
+    fn check(name: &str, inputs: &[Tensor], form: &dyn Fn(&[Tensor]) -> Tensor) {
+        let run = |kind: Kind| {
+            let leaves: Vec<Tensor> =
+                inputs.iter().map(|x| x.to_kind(kind).detach().set_requires_grad(true)).collect();
+            let y = form(&leaves);
+            let weight = Tensor::arange(y.numel() as i64, (kind, Device::Cpu)).cos().view_as(&y);
+            let order_1 = Tensor::run_backward(&[(&y * weight).sum(y.kind())], &leaves, true, true);
+            let penalty: Tensor = order_1.iter().map(|g| g.square().sum(g.kind())).sum();
+            let order_2 = Tensor::run_backward(&[&penalty + y.square().sum(y.kind())], &leaves, true, false);
+            // Once more without a graph: the compiled backward pass.
+            let y_again = form(&leaves);
+            let weight = Tensor::arange(y.numel() as i64, (kind, Device::Cpu)).cos().view_as(&y);
+            let plain = Tensor::run_backward(&[(&y_again * weight).sum(y.kind())], &leaves, false, false);
+            let inference = tch::no_grad(|| form(&leaves.iter().map(Tensor::copy).collect::<Vec<_>>()));
+            (vec![y, inference], order_1, plain, order_2)
+        };
+        let want = run(Kind::Double);
+        let got = run(Kind::Float);
+        for (part, got, want, bound) in [
+            ("value", &got.0, &want.0, 1e-6),
+            ("gradient with graph", &got.1, &want.1, 5e-6),
+            ("gradient", &got.2, &want.1, 5e-6),
+            ("second order", &got.3, &want.3, 2e-5),
+        ] {
+            for (i, (got, want)) in got.iter().zip(want).enumerate() {
+                let error = (got.to_kind(Kind::Double) - want).norm() / (want.norm() + 1e-12);
+                let error = error.double_value(&[]);
+                assert!(error < bound, "{name}, {part} {i}: relative error {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn compiled_forms_equal_the_composed_ones_to_the_second_order() {
+        tch::manual_seed(1);
+        for (n, c, h, w) in [(2, 5, 3, 7), (3, 64, 32, 20), (1, 1, 1, 1)] {
+            let x = || channels_last(&random(&[n, c, h, w]));
+            for noises in [1, n] {
+                let others = [random(&[n, c]).abs() + 0.1, random(&[noises, 1, h, w]), random(&[c])];
+                let [d, noise, bias] = others;
+                check("epilogue", &[x(), d, noise, bias], &|i| epilogue(&i[0] * 1.0, &i[1], &i[2], &i[3]));
+            }
+            check("scale", &[x(), random(&[n, c])], &|i| scale(&i[0], &i[1]));
+            check("project", &[x(), random(&[n, 3, c])], &|i| project(&i[0], &i[1]));
+            check("leaky_relu", &[x()], &|i| leaky_relu(&i[0] * 1.0));
+            check("prepare", &[random(&[n, c, 3, 3])], &|i| prepare(&i[0], 0.7, i[0].kind()));
+            // Not channels last.
+            check("leaky_relu, rows last", &[random(&[n, c, h, w])], &|i| leaky_relu(&i[0] * 1.0));
+        }
+    }
+
+    #[test]
+    fn filters_equal_their_definition_to_the_second_order() {
+        tch::manual_seed(2);
+        let kernel = filter_1331(4.0, Device::Cpu);
+        let x = channels_last(&random(&[2, 3, 6, 5]));
+        for pad in [(2, 1), (2, 2)] {
+            let fast = |x: &Tensor| super::super::resample::blur(x, &kernel.to_kind(x.kind()), pad);
+            let plain = |x: &Tensor| upfirdn2d(x, &kernel.to_kind(x.kind()), 1, 1, pad);
+            compare(&x, &fast, &plain);
+        }
+        compare(&x, &|x| upsample(x, 1.0), &|x| {
+            upfirdn2d(x, &filter_1331(1.0, Device::Cpu).to_kind(x.kind()), 2, 1, (2, 1))
+        });
+    }
+
+    fn compare(x: &Tensor, fast: &dyn Fn(&Tensor) -> Tensor, plain: &dyn Fn(&Tensor) -> Tensor) {
+        let run = |form: &dyn Fn(&Tensor) -> Tensor| {
+            let x = x.copy().set_requires_grad(true);
+            let y = form(&x);
+            let gradient = Tensor::run_backward(&[y.pow_tensor_scalar(3).sum(y.kind())], &[&x], true, true);
+            let second = Tensor::run_backward(&[gradient[0].square().sum(y.kind())], &[&x], false, false);
+            [y, gradient[0].shallow_clone(), second[0].shallow_clone()]
+        };
+        for (got, want) in run(fast).iter().zip(run(plain)) {
+            let error = ((got - &want).norm() / want.norm()).double_value(&[]);
+            assert!(error < 2e-6, "relative error {error}");
+        }
+    }
+}
