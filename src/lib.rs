@@ -9,10 +9,6 @@
 
 pub use lapsegan_base::{data, error, phantom, report, seed};
 
-/// Serves libtorch as well.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub mod model;
 
 pub mod losses;
