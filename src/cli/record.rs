@@ -41,6 +41,12 @@ impl Record {
         Ok(())
     }
 
+    /// Returns the digest of an input that was added under this name; nothing where none was.
+    pub fn sha256(&self, name: &str) -> String {
+        let found = self.inputs.get(name).and_then(|input| input["sha256"].as_str());
+        found.unwrap_or_default().to_owned()
+    }
+
     /// Returns the record as JSON.
     pub fn to_json(&self, config: &impl Serialize, device: &str, result: &Value) -> Value {
         json!({
