@@ -289,8 +289,7 @@ fn conclude(
 ) -> Outcome {
     let summary = summary::summarise(trials, settings, seed);
     let scores = summary.to_json(trials, plan, settings);
-    let n_real = trials.real_names.first().map_or(0, Vec::len);
-    let table = multiqc::custom_content(&summary, synthetic, n_real);
+    let table = multiqc::custom_content(&summary, synthetic);
     let html = benchmark_report::page(&summary, trials, plan, settings)?;
     write_file(&folder.join("scores.json"), format!("{scores:#}\n").as_bytes())?;
     write_file(&folder.join("segmentation_mqc.json"), format!("{table:#}\n").as_bytes())?;

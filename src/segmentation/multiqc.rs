@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::protocol::Arm;
-use super::summary::{Estimates, Summary};
+use super::summary::{Estimates, Summary, Verdict};
 
 /// Titles of the endpoints.
 const TITLES: [(&str, &str); 5] = [
@@ -16,7 +16,7 @@ const TITLES: [(&str, &str); 5] = [
 
 /// Returns MultiQC custom content: one row per arm, named after the synthetic plate, with scores, the interval of the
 /// primary one, and its difference to arm `real`.
-pub fn custom_content(summary: &Summary, synthetic: &str, n_real: usize) -> Value {
+pub fn custom_content(summary: &Summary, synthetic: &str) -> Value {
     let sample = synthetic.trim_end_matches(".zarr").trim_end_matches(".ome");
     let mut headers = Map::new();
     let mut column = |key: &str, title: &str, description: &str, least: f64| {
@@ -37,6 +37,8 @@ pub fn custom_content(summary: &Summary, synthetic: &str, n_real: usize) -> Valu
             column("difference_high", "Change, to", "Upper end of the interval", -1.0);
         }
     }
+    let what = "Whether synthetic sequences help, from the interval of the change";
+    headers.insert("verdict".into(), json!({ "title": "Verdict", "description": what }));
     let rows: Map<String, Value> = Arm::ALL
         .iter()
         .zip(&summary.arms)
@@ -52,7 +54,9 @@ pub fn custom_content(summary: &Summary, synthetic: &str, n_real: usize) -> Valu
     json!({
         "id": "lapsegan_segmentation",
         "section_name": "LapseGAN: does the synthetic data help a segmenter?",
-        "description": summary.sentences(n_real).join(" "),
+        // Tables of several samples become one, under the text of one of them: what belongs to a sample is in its rows.
+        "description": "Scores on held-out real sequences after training on real sequences, synthetic ones, and both, with intervals. \
+            The verdict is that on AP 0.50:0.95; report.html of each sample has it in words.",
         "plot_type": "table",
         "pconfig": { "id": "lapsegan_segmentation_table", "title": "LapseGAN: segmentation", "namespace": "LapseGAN" },
         "headers": headers,
@@ -76,6 +80,9 @@ fn row(estimates: &Estimates, difference: Option<&Estimates>) -> Value {
         }
         cell(&format!("{name}_low"), interval.map(|i| i[0]));
         cell(&format!("{name}_high"), interval.map(|i| i[1]));
+    }
+    if let Some(difference) = difference {
+        row.insert("verdict".into(), json!(Verdict::of(difference.primary()).words()));
     }
     Value::Object(row)
 }

@@ -45,6 +45,15 @@ impl Verdict {
             _ => Self::CannotTell,
         }
     }
+
+    /// Returns it for a table.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Helps => "helps",
+            Self::DoesNotHelp => "does not help",
+            Self::CannotTell => "cannot tell",
+        }
+    }
 }
 
 /// An estimate per endpoint.
