@@ -21,6 +21,7 @@ pub mod png;
 pub mod recording;
 pub mod samplesheet;
 pub mod sequence;
+mod sheet;
 pub mod source;
 mod store;
 pub mod tiff;

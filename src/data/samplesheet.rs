@@ -8,18 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::DataError;
-
-/// Columns a sheet must have, then those it may have.
-const COLUMNS: [&str; 6] = ["sample", "kind", "name", "path", "pixel_size", "frame_interval"];
-const NEEDED: usize = 4;
-const SAMPLE: usize = 0;
-const KIND: usize = 1;
-const NAME: usize = 2;
-const PATH: usize = 3;
-const PIXEL_SIZE: usize = 4;
-const FRAME_INTERVAL: usize = 5;
-/// Problems that are listed before it is said how many more there are.
-const LISTED: usize = 50;
+use super::sheet::{FRAME_INTERVAL, Fields, KIND, NAME, PATH, PIXEL_SIZE, Problems, SAMPLE, parse};
 
 /// A samplesheet without problems.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -113,148 +102,6 @@ pub fn read(path: &Path, base: Option<&Path>, missing_ok: bool) -> Result<Sample
     Ok(sheet.unwrap_or(Samplesheet { samples: Vec::new(), warnings: Vec::new() }))
 }
 
-/// A problem in a place.
-struct Problem {
-    line: u64,
-    /// Column from 1, and its name.
-    column: Option<(usize, &'static str)>,
-    text: String,
-    missing: bool,
-}
-
-#[derive(Default)]
-struct Problems(Vec<Problem>);
-
-impl Problems {
-    fn line(&mut self, line: u64, text: impl Into<String>) {
-        self.0.push(Problem { line, column: None, text: text.into(), missing: false });
-    }
-
-    fn field(&mut self, row: &Fields, column: usize, text: impl Into<String>) {
-        let column = Some((row.columns[column].map_or(0, |at| at + 1), COLUMNS[column]));
-        self.0.push(Problem { line: row.line, column, text: text.into(), missing: false });
-    }
-
-    fn into_result(mut self, path: &Path) -> Result<(), DataError> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        self.0.sort_by_key(|p| (p.line, p.column.map_or(0, |c| c.0)));
-        let mut lines: Vec<String> = self.0.iter().take(LISTED).map(Problem::sentence).collect();
-        if self.0.len() > LISTED {
-            lines.push(format!("and {} more", self.0.len() - LISTED));
-        }
-        let n = self.0.len();
-        let head = if n == 1 { "1 problem".to_owned() } else { format!("{n} problems") };
-        Err(DataError::Samplesheet {
-            path: path.to_owned(),
-            problems: format!("{head}\n  {}", lines.join("\n  ")),
-            only_missing: self.0.iter().all(|p| p.missing),
-        })
-    }
-}
-
-impl Problem {
-    fn sentence(&self) -> String {
-        match self.column {
-            Some((at, name)) => format!("line {}, column {at} ({name}): {}", self.line, self.text),
-            None => format!("line {}: {}", self.line, self.text),
-        }
-    }
-}
-
-/// A row's fields by [`COLUMNS`], still text.
-struct Fields {
-    line: u64,
-    /// Where each column stands in the file, where it is there.
-    columns: [Option<usize>; 6],
-    fields: [String; 6],
-}
-
-/// Returns the rows, or nothing where the header makes no sense.
-fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Vec<Fields>> {
-    // Spreadsheets put a byte order mark before the text.
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(e) => {
-            let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() as u64;
-            problems.line(line, "is no UTF-8 text; save the sheet as CSV UTF-8, with commas");
-            return None;
-        }
-    };
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let mut columns = None;
-    let mut width = 0;
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(e) => {
-                problems.line(e.position().map_or(1, csv::Position::line), e.to_string());
-                return None;
-            }
-        };
-        let line = line_of(text, &record);
-        let Some(columns) = columns else {
-            columns = Some(header(&record, line, problems)?);
-            width = record.len();
-            continue;
-        };
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
-        if record.len() != width {
-            problems.line(line, format!("has {} fields, expected {width} as in the header", record.len()));
-            continue;
-        }
-        let fields =
-            columns.map(|at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or("").to_owned());
-        rows.push(Fields { line, columns, fields });
-    }
-    if rows.is_empty() && problems.0.is_empty() {
-        problems.line(1, format!("no rows, expected a header ({}) and one row per input", COLUMNS.join(",")));
-    }
-    Some(rows)
-}
-
-/// Returns the line a record begins on; the reader's own count does not know the empty lines it passed over.
-fn line_of(text: &str, record: &csv::StringRecord) -> u64 {
-    let start = record.position().map_or(0, |p| p.byte() as usize).min(text.len());
-    let bytes = text.as_bytes();
-    let empty = bytes[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    1 + bytes[..start + empty].iter().filter(|&&b| b == b'\n').count() as u64
-}
-
-/// Returns where each of [`COLUMNS`] stands.
-fn header(record: &csv::StringRecord, line: u64, problems: &mut Problems) -> Option<[Option<usize>; 6]> {
-    let names: Vec<&str> = record.iter().collect();
-    if names.len() == 1 && names[0].contains(';') {
-        problems.line(line, "columns are parted by semicolons, expected commas");
-        return None;
-    }
-    let before = problems.0.len();
-    for (at, name) in names.iter().enumerate() {
-        if !COLUMNS.contains(name) {
-            problems.line(
-                line,
-                format!("column {} is called `{name:.40}`, expected one of {}", at + 1, COLUMNS.join(", ")),
-            );
-        } else if names[..at].contains(name) {
-            problems.line(line, format!("column {} is called {name} as well", at + 1));
-        }
-    }
-    let columns = COLUMNS.map(|wanted| names.iter().position(|name| *name == wanted));
-    for (name, _) in COLUMNS.iter().zip(columns).take(NEEDED).filter(|(_, at)| at.is_none()) {
-        problems.line(line, format!("the header has no column {name}"));
-    }
-    (problems.0.len() == before).then_some(columns)
-}
-
 /// A row whose fields were looked at; what was wrong is empty.
 struct Checked<'a> {
     fields: &'a Fields,
@@ -316,10 +163,7 @@ fn check_path(row: &Fields, kind: Kind, path: &Path, missing_ok: bool, problems:
     let shown = path.display();
     if !path.exists() {
         if !missing_ok {
-            problems.field(row, PATH, format!("{shown} is not there"));
-            if let Some(last) = problems.0.last_mut() {
-                last.missing = true;
-            }
+            problems.missing(row, PATH, format!("{shown} is not there"));
         }
     } else if !path.is_dir() {
         problems.field(row, PATH, format!("{shown} is a file, expected a folder"));

@@ -22,7 +22,10 @@ pub(super) fn untrained(dir: &Path) -> PathBuf {
 
 pub(super) fn generate<'a>(checkpoint: &'a Path, output: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec!["--checkpoint", checkpoint.to_str().unwrap(), "--output", output.to_str().unwrap()];
-    all.extend(["--device", "cpu", "--threads", "1", "-q", "--count", "5"]);
+    all.extend(["--device", "cpu", "--threads", "1", "-q"]);
+    if !more.contains(&"--count") {
+        all.extend(["--count", "5"]);
+    }
     all.extend(more);
     all
 }

@@ -8,7 +8,7 @@ use lapsegan::data::plate::Plate;
 use serde_json::Value;
 
 use super::generate::{generate, untrained};
-use crate::support::programs::{expect_nothing_left, fail, names, run, succeed};
+use crate::support::programs::{expect_nothing_left, fail, names, run as program, succeed};
 
 /// Writes part `index` of `of` and returns its plate.
 fn part(dir: &Path, run: &Path, index: usize, of: usize, more: &[&str]) -> PathBuf {
@@ -71,7 +71,8 @@ fn parts_that_make_no_whole_are_named() {
     let of_three = |name: &str, index: usize, more: &[&str]| {
         let folder = dir.path().join(name);
         fs::create_dir_all(&folder).unwrap();
-        part(&folder, &run, index, 3, &[&["--batch", "2"], more].concat())
+        let batch = if more.contains(&"--batch") { &[][..] } else { &["--batch", "2"] };
+        part(&folder, &run, index, 3, &[batch, more].concat())
     };
     let [one, two, three] = [1, 2, 3].map(|index| of_three("good", index, &[]));
     let output = dir.path().join("out.ome.zarr");
@@ -85,7 +86,7 @@ fn parts_that_make_no_whole_are_named() {
     refused(&[&one, &of_three("seed", 2, &["--seed", "4"]), &three], 65, &["different runs", "seed: 0 != 4"]);
     let psi = of_three("psi", 2, &["--truncation-psi", "0.5"]);
     refused(&[&one, &psi, &three], 65, &["part.settings.truncation_psi: 1.0 != 0.5"]);
-    let batch = of_three("batch", 2, &["--batch", "1"].map(|x| x));
+    let batch = of_three("batch", 2, &["--batch", "1"]);
     refused(&[&one, &batch, &three], 65, &["part.settings.batch: 2 != 1"]);
     refused(&[&one, &dir.path().join("nowhere"), &three], 66, &["nowhere"]);
     refused(&[&one, &dir.path().join("discs.ome.zarr")], 65, &["discs.ome.zarr: is a whole plate"]);
@@ -125,8 +126,7 @@ fn parts_that_make_no_whole_are_named() {
 
     for (shard, words) in [("0/3", "expected I/N"), ("4/3", "expected I/N"), ("two", "expected I/N")] {
         let path = dir.path().join("bad.ome.zarr");
-        let bad =
-            super::super::support::programs::run("generate", &generate(&run, &path, &["--shard", shard]));
+        let bad = program("generate", &generate(&run, &path, &["--shard", shard]));
         assert_eq!(bad.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&bad.stderr).contains(words));
     }
@@ -182,7 +182,7 @@ fn digests_say_what_a_plate_holds_whoever_wrote_it() {
 
 #[test]
 fn help_of_merge_ends_with_two_examples() {
-    let help = run("generate", &["merge", "--help"]);
+    let help = program("generate", &["merge", "--help"]);
     let help = String::from_utf8(help.stdout).unwrap();
     assert_eq!(help.split("Examples:").nth(1).unwrap().matches("generate merge ").count(), 2, "{help}");
 }
