@@ -111,7 +111,7 @@ struct Checked<'a> {
 }
 
 fn check_row<'a>(row: &'a Fields, base: &Path, missing_ok: bool, problems: &mut Problems) -> Checked<'a> {
-    let field = |column: usize| row.fields[column].as_str();
+    let field = |column: usize| row.texts[column].as_str();
     let plain = "letters, digits, _ and - only";
     if !is_plain(field(SAMPLE)) {
         problems.field(row, SAMPLE, format!("is `{:.80}`, expected an id of {plain}", field(SAMPLE)));
@@ -177,7 +177,7 @@ fn samples(rows: Vec<Checked>, problems: &mut Problems) -> Samplesheet {
     let mut order: Vec<&str> = Vec::new();
     let mut groups: BTreeMap<&str, Vec<&Checked>> = BTreeMap::new();
     for row in &rows {
-        let id = row.fields.fields[SAMPLE].as_str();
+        let id = row.fields.texts[SAMPLE].as_str();
         let group = groups.entry(id).or_default();
         if group.is_empty() {
             order.push(id);
@@ -206,8 +206,8 @@ fn samples(rows: Vec<Checked>, problems: &mut Problems) -> Samplesheet {
             line: row.fields.line,
             // Without a kind there is a problem, and nobody sees this row.
             kind: row.kind.unwrap_or(Kind::Channel),
-            name: filled(&row.fields.fields[NAME]),
-            path: filled(&row.fields.fields[PATH]),
+            name: filled(&row.fields.texts[NAME]),
+            path: filled(&row.fields.texts[PATH]),
             resolved: row.resolved.clone(),
         });
         let rows = rows.collect();
@@ -220,7 +220,7 @@ fn check_group(id: &str, group: &[&Checked], problems: &mut Problems) {
     let whole = group.iter().find(|row| matches!(row.kind, Some(Kind::Plate | Kind::Phantom)));
     if let Some(whole) = whole {
         for row in group.iter().filter(|row| row.fields.line != whole.fields.line) {
-            let kind = &whole.fields.fields[KIND];
+            let kind = &whole.fields.texts[KIND];
             let text =
                 format!("sample {id} is a {kind} (line {}), which is a sample's only row", whole.fields.line);
             problems.field(row.fields, KIND, text);
@@ -232,9 +232,9 @@ fn check_group(id: &str, group: &[&Checked], problems: &mut Problems) {
     }
     for (at, row) in group.iter().enumerate() {
         let before = &group[..at];
-        let text = |column: usize| row.fields.fields[column].as_str();
+        let text = |column: usize| row.fields.texts[column].as_str();
         let same = |other: &&&Checked, columns: &[usize]| {
-            columns.iter().all(|&c| !text(c).is_empty() && other.fields.fields[c] == text(c))
+            columns.iter().all(|&c| !text(c).is_empty() && other.fields.texts[c] == text(c))
         };
         if let Some(other) = before.iter().find(|other| row.kind.is_some() && same(other, &[KIND, NAME])) {
             let what = format!(

@@ -85,7 +85,7 @@ pub(super) struct Fields {
     /// Where each column stands in the file, where it is there.
     columns: [Option<usize>; 6],
     /// Their text, empty where there is none.
-    pub(super) fields: [String; 6],
+    pub(super) texts: [String; 6],
 }
 
 /// Returns the rows, or nothing where the header makes no sense.
@@ -95,7 +95,7 @@ pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Vec<Fields>
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(e) => {
-            let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() as u64;
+            let line = bytes[..e.valid_up_to()].split(|&b| b == b'\n').count() as u64;
             problems.line(line, "is no UTF-8 text; save the sheet as CSV UTF-8, with commas");
             return None;
         }
@@ -105,6 +105,7 @@ pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Vec<Fields>
         .flexible(true)
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
+    let mut lines = Lines { rest: text, byte: 0, line: 1 };
     let mut columns = None;
     let mut width = 0;
     let mut rows = Vec::new();
@@ -116,7 +117,7 @@ pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Vec<Fields>
                 return None;
             }
         };
-        let line = line_of(text, &record);
+        let line = lines.of(&record);
         let Some(columns) = columns else {
             columns = Some(header(&record, line, problems)?);
             width = record.len();
@@ -129,9 +130,9 @@ pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Vec<Fields>
             problems.line(line, format!("has {} fields, expected {width} as in the header", record.len()));
             continue;
         }
-        let fields =
+        let texts =
             columns.map(|at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or("").to_owned());
-        rows.push(Fields { line, columns, fields });
+        rows.push(Fields { line, columns, texts });
     }
     if rows.is_empty() && problems.0.is_empty() {
         problems.line(1, format!("no rows, expected a header ({}) and one row per input", COLUMNS.join(",")));
@@ -139,12 +140,25 @@ pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Vec<Fields>
     Some(rows)
 }
 
-/// Returns the line a record begins on; the reader's own count does not know the empty lines it passed over.
-fn line_of(text: &str, record: &csv::StringRecord) -> u64 {
-    let start = record.position().map_or(0, |p| p.byte() as usize).min(text.len());
-    let bytes = text.as_bytes();
-    let empty = bytes[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    1 + bytes[..start + empty].iter().filter(|&&b| b == b'\n').count() as u64
+/// Lines of the records; the reader's own count does not know the empty lines it passed over.
+struct Lines<'a> {
+    /// What follows the last record asked for.
+    rest: &'a str,
+    byte: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// Returns the line a record begins on; records come in their order.
+    fn of(&mut self, record: &csv::StringRecord) -> u64 {
+        let start = record.position().map_or(0, |p| p.byte() as usize).saturating_sub(self.byte);
+        let after = self.rest.get(start..).unwrap_or("");
+        let begins = self.rest.len() - after.trim_start_matches(['\r', '\n']).len();
+        let (passed, rest) = self.rest.split_at(begins);
+        self.line += passed.matches('\n').count() as u64;
+        (self.rest, self.byte) = (rest, self.byte + begins);
+        self.line
+    }
 }
 
 /// Returns where each of [`COLUMNS`] stands.
