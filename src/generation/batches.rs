@@ -41,6 +41,7 @@ impl Batches {
     /// Returns the batches that hold `wanted`: what to draw, and which of it is wanted.
     pub fn holding(&self, wanted: Range<u64>) -> impl Iterator<Item = (Range<u64>, Range<u64>)> + use<> {
         let size = self.size;
+        let wanted = if wanted.is_empty() { 0..0 } else { wanted };
         (wanted.start / size..wanted.end.div_ceil(size)).map(move |batch| {
             let drawn = batch * size..(batch + 1) * size;
             let kept = drawn.start.max(wanted.start)..drawn.end.min(wanted.end);
