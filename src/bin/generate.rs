@@ -1,47 +1,64 @@
 //! `generate`: a checkpoint to a synthetic, labelled plate.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use ndarray::{Array4, Axis};
+use clap::{Parser, Subcommand, ValueEnum};
+use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use lapsegan::cli::digest::DigestFlag;
+use lapsegan::cli::merge::{self, MergeArgs};
+use lapsegan::cli::preview::{self, CONTACT_SHEET, SHEET_SEQUENCES};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::Record;
-use lapsegan::cli::{Common, Failure, Outcome, config, device, import, preview, run};
+use lapsegan::cli::shard::Shard;
+use lapsegan::cli::{Common, Failure, Outcome, config, device, import, run};
 use lapsegan::data::DataError;
-use lapsegan::data::labels::codec::DecodeSettings;
-use lapsegan::data::labels::{self, RouteSettings, STRUCTURE, label_sequence};
+use lapsegan::data::labels::STRUCTURE;
 use lapsegan::data::output::refuse_existing;
-use lapsegan::data::plate::{Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split};
+use lapsegan::data::plate::{Origin, Part, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split};
 use lapsegan::error::Exit;
-use lapsegan::generation::{Sampler, labels as joint, sample};
-use lapsegan::model::{LabelMap, ModelConfig, Precision};
+use lapsegan::generation::{Batches, Labelling, Sampler, sample};
+use lapsegan::model::{ModelConfig, Precision};
 use lapsegan::report::overview;
 use lapsegan::training::checkpoint::{self, Checkpoint};
 
 /// Sequences from which the label threshold is estimated; the first of the seed, whichever are written.
 const THRESHOLD_SEQUENCES: u64 = 64;
-/// Sequences on the contact sheet.
-const SHEET_SEQUENCES: usize = 24;
+
+#[derive(Subcommand)]
+enum Command {
+    Merge(MergeArgs),
+}
 
 /// Generate synthetic sequences from a checkpoint
 ///
 /// Writes a plate of the same form as prepare's: camera counts through the training data's calibration, tracked
 /// labels, and contact_sheet.png inside it. The same checkpoint, seed, --threads and --batch give the same bytes.
 #[derive(Parser)]
-#[command(name = "generate", after_help = EXAMPLES)]
+#[command(
+    name = "generate",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Checkpoint (.safetensors), or a run folder: its newest checkpoint
-    #[arg(long, value_name = "FILE|RUN", help_heading = "Input")]
-    checkpoint: PathBuf,
+    #[arg(long, required = true, value_name = "FILE|RUN", help_heading = "Input")]
+    checkpoint: Option<PathBuf>,
 
     /// Synthetic plate to create (NAME.ome.zarr)
-    #[arg(long, value_name = "PLATE", help_heading = "Output")]
-    output: PathBuf,
+    #[arg(long, required = true, value_name = "PLATE", help_heading = "Output")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    digest: DigestFlag,
 
     /// Number of sequences [default: 100]
     #[arg(long, value_name = "N", help_heading = "Generation")]
@@ -51,9 +68,16 @@ struct Args {
     #[arg(long, value_name = "PSI", allow_negative_numbers = true, help_heading = "Generation")]
     truncation_psi: Option<f64>,
 
-    /// Sequences at a time [default: 32]
+    /// Sequences at a time, at most [default: 32]
     #[arg(long, value_name = "N", help_heading = "Generation")]
     batch: Option<u64>,
+
+    /// Write part I of N only, for jobs side by side; `generate merge` joins them
+    ///
+    /// A part holds whole batches of the whole run where there are at least N, so --count should be N times --batch or
+    /// more: otherwise a batch is drawn by several jobs, each of which keeps its share.
+    #[arg(long, value_name = "I/N", help_heading = "Generation")]
+    shard: Option<Shard>,
 
     /// Arithmetic: float32, or bfloat16, several times faster on hardware that has it [default: float32]
     #[arg(long, value_enum, help_heading = "Generation")]
@@ -78,7 +102,7 @@ struct Args {
 const EXAMPLES: &str = "\
 Examples:
   generate --checkpoint test-data/phantom-tiny.safetensors --output synthetic.ome.zarr --count 64
-  generate --checkpoint run --output more.ome.zarr --count 200 --seed 1 --truncation-psi 0.8";
+  generate --checkpoint run --output part-2.ome.zarr --count 512 --shard 2/8";
 
 /// What --config and --set may hold; flags win.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,39 +146,53 @@ enum Route {
     FluorescenceThreshold,
 }
 
-/// Where labels come from, resolved.
-enum Labelling {
-    /// Nowhere.
-    None,
-    /// From the label domain; name of the objects.
-    Joint(String),
-    /// From a channel; name of the objects.
-    Threshold { name: String, channel: usize, settings: RouteSettings },
-}
-
 impl AsRef<Common> for Args {
     fn as_ref(&self) -> &Common {
-        &self.common
+        match &self.command {
+            Some(Command::Merge(merge)) => merge.as_ref(),
+            None => &self.common,
+        }
+    }
+}
+
+impl Args {
+    fn checkpoint(&self) -> &Path {
+        self.checkpoint.as_deref().expect("clap asks for it where there is no subcommand")
+    }
+
+    fn output(&self) -> &Path {
+        self.output.as_deref().expect("clap asks for it where there is no subcommand")
     }
 }
 
 fn main() -> ExitCode {
-    run::program("generate", device::libraries, execute)
+    run::program("generate", device::libraries, |args: Args| match &args.command {
+        Some(Command::Merge(merge)) => merge::execute(merge),
+        None => execute(args),
+    })
 }
 
 fn execute(args: Args) -> Outcome {
     let common = &args.common;
     let mut record = Record::begin("generate", common);
-    let settings = resolve(&args)?;
-    refuse_existing(&args.output, common.overwrite)?;
-    let checkpoint = find(&args)?;
+    let (settings, output) = (resolve(&args)?, args.output());
+    refuse_existing(output, common.overwrite)?;
+    args.digest.check(output, common.overwrite)?;
+    let batches = Batches::new(settings.count, settings.batch);
+    let wanted = share(&batches, &settings, args.shard)?;
+    let checkpoint = find(args.checkpoint())?;
     let data = &checkpoint.manifest.data;
     let maps = &checkpoint.manifest.config.model.label_maps;
     let route = resolve_route(settings.label_route, !maps.is_empty())?;
     let label_channel =
         if route == Route::FluorescenceThreshold { Some(label_channel(&settings, data)?) } else { None };
     if common.dry_run {
-        return Ok(json!({ "dry_run": true, "checkpoint": checkpoint.path, "settings": settings }));
+        return Ok(json!({
+            "dry_run": true,
+            "checkpoint": checkpoint.path,
+            "sequences": [wanted.start, wanted.end],
+            "settings": settings,
+        }));
     }
 
     let device = device::select(&common.device, common.thread_count())?;
@@ -163,63 +201,102 @@ fn execute(args: Args) -> Outcome {
     let model = ModelConfig { precision: settings.precision, ..checkpoint.manifest.config.model.clone() };
     let sampler = Sampler::new(&model, &checkpoint.tensors, &checkpoint.path.display().to_string(), device)?;
     let labelling = match (route, label_channel) {
-        (Route::Joint, _) => Labelling::Joint(object_name(&settings, data)),
+        (Route::Joint, _) => Labelling::Joint {
+            name: object_name(&settings, data),
+            domains: data.channels.len(),
+            maps: maps.clone(),
+        },
         (_, Some(channel)) => threshold(&settings, common.seed, data, &sampler, channel),
         _ => Labelling::None,
     };
-    let meta = plate_meta(&settings, common.seed, &checkpoint, &labelling);
-    let writer = PlateWriter::create(&args.output, &meta, settings.count as usize, common.overwrite)?;
-    let bar = Progress::new("generating sequences", settings.count, common.quiet);
+    let mut meta = plate_meta(&settings, common.seed, &checkpoint, &labelling);
+    meta.part = args.shard.map(|shard| part(shard, &wanted, &settings, &checkpoint, &labelling));
+    let writer = PlateWriter::create(output, &meta, settings.count as usize, common.overwrite)?;
+    let bar = Progress::new("generating sequences", wanted.end - wanted.start, common.quiet);
     let mut panels = Vec::new();
     let mut objects = 0_usize;
-    let mut start = 0;
-    while start < settings.count {
-        let end = (start + settings.batch).min(settings.count);
-        for (index, values) in
-            (start..end).zip(sampler.sample(common.seed, start..end, settings.truncation_psi))
-        {
+    for (drawn, kept) in batches.holding(wanted.clone()) {
+        let sequences = drawn.clone().zip(sampler.sample(common.seed, drawn, settings.truncation_psi));
+        for (index, values) in sequences.filter(|(index, _)| kept.contains(index)) {
             let sequence = sequence(&checkpoint, data, &labelling, index, &values);
-            objects += sequence
-                .labels
-                .iter()
-                .filter(|(name, _)| name.as_str() != STRUCTURE)
-                .map(|(_, l)| l.ids.iter().max().copied().unwrap_or(0) as usize)
-                .sum::<usize>();
+            objects += n_objects(&sequence);
             writer.write(index as usize, &sequence)?;
             if panels.len() < SHEET_SEQUENCES {
                 panels.push(preview::panel(format!("sequence {index}"), &meta, &sequence));
             }
-            bar.set(index + 1);
+            bar.set(index + 1 - wanted.start);
         }
-        start = end;
     }
     bar.finish();
-    overview(&panels).write_png(&writer.folder().join("contact_sheet.png"))?;
+    overview(&panels).write_png(&writer.folder().join(CONTACT_SHEET))?;
     let result = json!({
-        "plate": args.output,
-        "sequences": settings.count,
+        "plate": output,
+        "sequences": wanted.end - wanted.start,
+        "shard": args.shard.map(|shard| shard.to_string()),
         // Of an imported checkpoint it is not known.
         "kimg": (data.tool != import::TOOL).then_some(checkpoint.manifest.sequences_seen as f64 / 1000.0),
         "labels": meta.labels,
         "label_route": meta.label_route,
         "label_settings": labelling.settings(),
         "objects": objects,
-        "contact_sheet": args.output.join("contact_sheet.png"),
+        "contact_sheet": output.join(CONTACT_SHEET),
     });
     record.write(writer.folder(), &settings, &device::name(device), &result)?;
     writer.finish()?;
+    args.digest.write(output)?;
     Ok(result)
 }
 
-fn find(args: &Args) -> Result<Checkpoint, Failure> {
-    if !args.checkpoint.is_dir() {
-        return Ok(checkpoint::read(&args.checkpoint)?);
+fn find(path: &Path) -> Result<Checkpoint, Failure> {
+    if !path.is_dir() {
+        return Ok(checkpoint::read(path)?);
     }
     let missing = || DataError::Missing {
-        path: args.checkpoint.join("checkpoints"),
+        path: path.join("checkpoints"),
         expected: "a complete checkpoint of a run".into(),
     };
-    Ok(checkpoint::newest(&args.checkpoint)?.ok_or_else(missing)?)
+    Ok(checkpoint::newest(path)?.ok_or_else(missing)?)
+}
+
+/// Returns the sequences that this job writes.
+fn share(batches: &Batches, settings: &Settings, shard: Option<Shard>) -> Result<Range<u64>, Failure> {
+    let Some(shard) = shard else { return Ok(0..settings.count) };
+    let of = shard.of as u64;
+    if of > settings.count {
+        let message = format!("--shard {shard}: {} sequences make {0} parts at most", settings.count);
+        return Err(Failure::usage(message, "take fewer parts, or a larger --count"));
+    }
+    if of > batches.n() {
+        let batch = settings.count.div_ceil(of);
+        tracing::warn!(
+            "{of} parts of {} batches: batches are drawn by several jobs; --batch {batch} in all of them avoids this",
+            batches.n()
+        );
+    }
+    Ok(batches.part(shard.index as u64 - 1, of))
+}
+
+/// Returns which part of the run the plate is, with what all parts must have in common.
+fn part(
+    shard: Shard,
+    wanted: &Range<u64>,
+    settings: &Settings,
+    checkpoint: &Checkpoint,
+    labelling: &Labelling,
+) -> Part {
+    let mut common = json!({ "checkpoint_sha256": checkpoint.manifest.tensors_sha256 });
+    if let (Value::Object(all), Value::Object(more)) = (&mut common, json!(settings)) {
+        all.extend(more);
+    }
+    Part {
+        index: shard.index,
+        of: shard.of,
+        sequences: settings.count as usize,
+        first: wanted.start as usize,
+        count: (wanted.end - wanted.start) as usize,
+        settings: common.as_object().cloned().unwrap_or_default(),
+        label_settings: labelling.settings(),
+    }
 }
 
 /// Built-in < --config < --set < flags.
@@ -302,59 +379,23 @@ fn threshold(
     sampler: &Sampler,
     channel: usize,
 ) -> Labelling {
-    let sequences: Vec<Array4<f32>> = (0..THRESHOLD_SEQUENCES)
-        .step_by(settings.batch as usize)
-        .flat_map(|start| {
-            let end = (start + settings.batch).min(THRESHOLD_SEQUENCES);
-            sampler.sample(seed, start..end, settings.truncation_psi)
+    let sequences: Vec<Array4<f32>> = Batches::new(THRESHOLD_SEQUENCES, settings.batch)
+        .holding(0..THRESHOLD_SEQUENCES)
+        .flat_map(|(drawn, kept)| {
+            let n = (kept.end - kept.start) as usize;
+            sampler.sample(seed, drawn, settings.truncation_psi).into_iter().take(n)
         })
         .collect();
-    let planes =
-        sequences.iter().flat_map(|s| s.outer_iter().map(|frame| frame.index_axis_move(Axis(0), channel)));
-    let Some(route) = RouteSettings::estimate(planes) else { return Labelling::None };
-    if !route.finds_two_classes() {
+    let labelling = Labelling::threshold(object_name(settings, data), channel, &sequences);
+    if let Labelling::Threshold { settings, .. } = &labelling
+        && !settings.finds_two_classes()
+    {
         tracing::warn!(
             "channel {} has no bright objects that a threshold parts from the background: labels may be meaningless",
             data.channels[channel].name
         );
     }
-    Labelling::Threshold { name: object_name(settings, data), channel, settings: route }
-}
-
-impl Labelling {
-    /// Returns the names of the label images.
-    fn names(&self, maps: &[LabelMap]) -> Vec<String> {
-        match self {
-            Self::None => Vec::new(),
-            Self::Threshold { name, .. } => vec![name.clone()],
-            Self::Joint(name) => {
-                let mut names = Vec::new();
-                if maps.contains(&LabelMap::Foreground) {
-                    names.push(name.clone());
-                }
-                if maps.contains(&LabelMap::Structure) {
-                    names.push(STRUCTURE.into());
-                }
-                names
-            }
-        }
-    }
-
-    fn route(&self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::Joint(_) => Some(joint::ROUTE),
-            Self::Threshold { .. } => Some(labels::ROUTE),
-        }
-    }
-
-    fn settings(&self) -> Value {
-        match self {
-            Self::None => Value::Null,
-            Self::Joint(_) => json!(DecodeSettings::learned()),
-            Self::Threshold { settings, .. } => json!(settings),
-        }
-    }
+    labelling
 }
 
 fn plate_meta(settings: &Settings, seed: u64, checkpoint: &Checkpoint, labelling: &Labelling) -> PlateMeta {
@@ -374,7 +415,7 @@ fn plate_meta(settings: &Settings, seed: u64, checkpoint: &Checkpoint, labelling
         version: env!("CARGO_PKG_VERSION").into(),
         origin: Origin::Synthetic,
         seed,
-        labels: labelling.names(&manifest.config.model.label_maps),
+        labels: labelling.names(),
         label_route: labelling.route().map(Into::into),
         notes,
         ..manifest.data.clone()
@@ -388,17 +429,6 @@ fn sequence(
     index: u64,
     values: &Array4<f32>,
 ) -> Sequence {
-    let labels = match labelling {
-        Labelling::None => BTreeMap::new(),
-        Labelling::Joint(name) => {
-            let maps = &checkpoint.manifest.config.model.label_maps;
-            joint::decode_labels(values, data.channels.len(), maps, name, &DecodeSettings::learned())
-        }
-        Labelling::Threshold { name, channel, settings } => {
-            let fluorescence = values.index_axis(Axis(1), *channel);
-            BTreeMap::from([(name.clone(), label_sequence(fluorescence, settings))])
-        }
-    };
     Sequence {
         meta: SequenceMeta {
             source: format!("checkpoint {}", &checkpoint.manifest.tensors_sha256[..16]),
@@ -408,6 +438,12 @@ fn sequence(
             frame_ranges: None,
         },
         image: sample::counts(values, data),
-        labels,
+        labels: labelling.labels(values),
     }
+}
+
+/// Returns the number of tracked objects.
+fn n_objects(sequence: &Sequence) -> usize {
+    let objects = sequence.labels.iter().filter(|(name, _)| name.as_str() != STRUCTURE);
+    objects.map(|(_, labels)| labels.ids.iter().max().copied().unwrap_or(0) as usize).sum()
 }

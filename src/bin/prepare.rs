@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lapsegan_base::cli::check::{self, CheckArgs};
+use lapsegan_base::cli::digest::DigestFlag;
 use lapsegan_base::cli::failure::Failure;
-use lapsegan_base::cli::prepare::{Job, make_plate};
+use lapsegan_base::cli::prepare::{Job, folders, make_plate, positive};
 use lapsegan_base::cli::record::Record;
 use lapsegan_base::cli::{Common, Outcome, config, run};
 use lapsegan_base::data::intensity::Normalise;
 use lapsegan_base::data::output::{PendingFolder, refuse_existing};
 use lapsegan_base::data::plate::Origin;
-use lapsegan_base::data::recording::{Folder, Recording};
+use lapsegan_base::data::recording::Recording;
 use lapsegan_base::data::sequence::{Cut, Tiles};
 use lapsegan_base::data::source::Source;
 use lapsegan_base::phantom::{FIELD_UM, FRAME_INTERVAL_S, Phantom};
@@ -35,12 +37,14 @@ Examples:
 #[command(name = "prepare", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
-    phantom: Option<Command>,
+    command: Option<Command>,
     #[command(flatten)]
     import: ImportFlags,
     /// The plate to write, such as plate.ome.zarr
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    digest: DigestFlag,
     #[command(flatten)]
     common: Common,
 }
@@ -49,6 +53,7 @@ struct Arguments {
 enum Command {
     /// Simulates budding yeast in traps, with exact labels
     Phantom(Box<PhantomArguments>),
+    Check(CheckArgs),
 }
 
 #[derive(Args, Debug)]
@@ -81,6 +86,8 @@ struct PhantomArguments {
     /// Write the raw recording here as well, as folders of TIFF frames and PNG labels
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     tiff: Option<PathBuf>,
+    #[command(flatten)]
+    digest: DigestFlag,
     #[command(flatten)]
     common: Common,
 }
@@ -161,8 +168,9 @@ impl From<TilesFlag> for Tiles {
 
 impl AsRef<Common> for Arguments {
     fn as_ref(&self) -> &Common {
-        match &self.phantom {
+        match &self.command {
             Some(Command::Phantom(phantom)) => &phantom.common,
+            Some(Command::Check(check)) => check.as_ref(),
             None => &self.common,
         }
     }
@@ -228,13 +236,14 @@ fn execute(args: Arguments) -> Outcome {
     let common = args.as_ref().clone();
     // One pool for all work; a second start cannot happen in this process.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(common.thread_count()).build_global();
-    match args.phantom {
-        Some(Command::Phantom(phantom)) => simulate(&phantom),
-        None => import(&args.import, args.output.as_deref(), &common),
+    match &args.command {
+        Some(Command::Phantom(phantom)) => simulate(phantom),
+        Some(Command::Check(check)) => check::execute(check),
+        None => import(&args.import, args.output.as_deref(), &args.digest, &common),
     }
 }
 
-fn import(flags: &ImportFlags, output: Option<&Path>, common: &Common) -> Outcome {
+fn import(flags: &ImportFlags, output: Option<&Path>, digest: &DigestFlag, common: &Common) -> Outcome {
     let output = output.ok_or_else(|| {
         Failure::usage("--output is missing", "name the plate to write: --output plate.ome.zarr")
     })?;
@@ -280,6 +289,7 @@ fn import(flags: &ImportFlags, output: Option<&Path>, common: &Common) -> Outcom
     let channels = folders("--channel", &settings.channel)?;
     let labels = folders("--labels", &settings.labels)?;
     refuse_existing(output, common.overwrite)?;
+    digest.check(output, common.overwrite)?;
 
     let mut record = Record::begin("prepare", common);
     let recording = Recording::open(&channels, &labels, settings.downscale)?;
@@ -310,6 +320,7 @@ fn import(flags: &ImportFlags, output: Option<&Path>, common: &Common) -> Outcom
         notes: recording.notes.clone(),
         warnings: recording.warnings.clone(),
         output,
+        digest,
         common,
     };
     make_plate(job, &settings, &record, || Ok(()))
@@ -349,6 +360,7 @@ fn simulate(args: &PhantomArguments) -> Outcome {
         return Err(Failure::usage(message, "use --size 32 or --size 64"));
     }
     refuse_existing(&args.output, common.overwrite)?;
+    args.digest.check(&args.output, common.overwrite)?;
     if let Some(folder) = &args.tiff {
         refuse_existing(folder, common.overwrite)?;
     }
@@ -377,6 +389,7 @@ fn simulate(args: &PhantomArguments) -> Outcome {
         notes: vec!["simulated budding yeast in a trap; labels are exact".into()],
         warnings: Vec::new(),
         output: &args.output,
+        digest: &args.digest,
         common,
     };
     make_plate(job, &settings, &record, || {
@@ -393,38 +406,4 @@ fn replace<T>(setting: &mut T, flag: Option<T>) {
     if let Some(value) = flag {
         *setting = value;
     }
-}
-
-fn positive(flag: &str, value: Option<f64>) -> Result<(), Failure> {
-    match value {
-        Some(v) if !(v.is_finite() && v > 0.0) => Err(Failure::usage(
-            format!("{flag}: is {v}, expected a number above 0"),
-            format!("leave {flag} out where it is not known"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Returns the folders of `NAME=DIR` arguments.
-fn folders(flag: &str, pairs: &[String]) -> Result<Vec<Folder>, Failure> {
-    let mut folders: Vec<Folder> = Vec::new();
-    for pair in pairs {
-        let hint = format!("write {flag} NAME=DIR, as in {flag} gfp=movie/gfp");
-        let Some((name, path)) =
-            pair.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
-        else {
-            return Err(Failure::usage(format!("{flag} {pair}: expected NAME=DIR"), hint));
-        };
-        if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-            let message = format!(
-                "{flag} {pair}: the name {name} holds other characters than letters, digits, _ and -"
-            );
-            return Err(Failure::usage(message, hint));
-        }
-        if folders.iter().any(|f| f.name == name) {
-            return Err(Failure::usage(format!("{flag} {pair}: the name {name} is given twice"), hint));
-        }
-        folders.push(Folder { name: name.into(), path: path.into() });
-    }
-    Ok(folders)
 }

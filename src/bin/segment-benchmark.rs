@@ -1,26 +1,29 @@
 //! `segment-benchmark`: scores labels against the truth, and tells whether synthetic sequences help a segmenter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::Record;
+use lapsegan::cli::shard::Shard;
 use lapsegan::cli::{Common, Failure, Outcome, config, device, run};
 use lapsegan::data::output::{PendingFolder, refuse_existing, write_file};
 use lapsegan::data::plate::{Plate, Split};
 use lapsegan::segmentation::matching::thresholds;
 use lapsegan::segmentation::pairs::{self, Pairs};
-use lapsegan::segmentation::protocol::{self, Event};
+use lapsegan::segmentation::parts::{self, Part};
+use lapsegan::segmentation::protocol::{self, Event, Trials};
 use lapsegan::segmentation::settings::Settings;
-use lapsegan::segmentation::{benchmark_report, material, summary};
+use lapsegan::segmentation::{benchmark_report, material, multiqc, summary};
 use serde_json::{Value, json};
 
 /// Does synthetic data help a segmenter? And: predictions against truth
 ///
 /// `run` trains one small U-Net per arm (a few real sequences, synthetic ones,
 /// both) and seed, for the same number of steps, and scores all of them on
-/// held-out real sequences. `score` compares label images with the truth.
+/// held-out real sequences. `run --shard` and `gather` share this among jobs.
+/// `score` compares label images with the truth.
 #[derive(Parser, Debug)]
 #[command(name = "segment-benchmark", arg_required_else_help = true, after_help = EXAMPLES)]
 struct Arguments {
@@ -36,6 +39,10 @@ const RUN_EXAMPLES: &str = "Examples:
   segment-benchmark run --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output benchmark
   segment-benchmark run --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output four-labels --real-sequences 4 --seeds 5 --steps 600";
 
+const GATHER_EXAMPLES: &str = "Examples:
+  segment-benchmark gather --output benchmark part-1 part-2 part-3
+  segment-benchmark gather --output benchmark --overwrite parts/*";
+
 const SCORE_EXAMPLES: &str = "Examples:
   segment-benchmark score --truth phantom.ome.zarr --prediction predicted.ome.zarr --split test
   segment-benchmark score --truth masks/ --prediction predicted/ --output scores.json";
@@ -43,13 +50,14 @@ const SCORE_EXAMPLES: &str = "Examples:
 #[derive(Subcommand, Debug)]
 enum Command {
     Run(RunArguments),
+    Gather(GatherArguments),
     Score(ScoreArguments),
 }
 
 /// Train on real, synthetic and both; score on held-out real sequences
 ///
 /// Writes scores.json (per arm and seed, with intervals and a verdict),
-/// report.html and run.json. Only sequences of split `train` of the real
+/// report.html, segmentation_mqc.json for MultiQC, and run.json. Only sequences of split `train` of the real
 /// plate are trained on, only those of split `test` are scored. Groups the
 /// generator was trained on are refused as test groups.
 #[derive(ClapArgs, Debug)]
@@ -78,6 +86,13 @@ struct RunArguments {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
 
+    /// Train every N-th cell of the grid (arms x seeds) only, from cell I on
+    ///
+    /// Writes cells.json and no verdict; `segment-benchmark gather` puts all
+    /// parts together.
+    #[arg(long, value_name = "I/N", help_heading = "Experiment")]
+    shard: Option<Shard>,
+
     /// Real labelled sequences to train on, drawn per seed [default: 8]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     real_sequences: Option<usize>,
@@ -101,6 +116,25 @@ struct RunArguments {
     /// Go on although the generator has seen test groups; no evidence then
     #[arg(long, help_heading = "Experiment")]
     allow_leakage: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Put the parts of run --shard together
+///
+/// Writes the same scores.json, report.html and segmentation_mqc.json as one
+/// run. Refuses parts of different plates, seeds or settings, and missing ones.
+#[derive(ClapArgs, Debug)]
+#[command(after_help = GATHER_EXAMPLES)]
+struct GatherArguments {
+    /// Folders of all parts, in any order
+    #[arg(required = true, value_name = "PART", help_heading = "Input")]
+    parts: Vec<PathBuf>,
+
+    /// Folder for scores.json, report.html and run.json
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    output: PathBuf,
 
     #[command(flatten)]
     common: Common,
@@ -150,6 +184,7 @@ impl AsRef<Common> for Arguments {
     fn as_ref(&self) -> &Common {
         match &self.command {
             Command::Run(run) => &run.common,
+            Command::Gather(gather) => &gather.common,
             Command::Score(score) => &score.common,
         }
     }
@@ -158,6 +193,7 @@ impl AsRef<Common> for Arguments {
 fn main() -> ExitCode {
     run::program("segment-benchmark", device::libraries, |arguments: Arguments| match arguments.command {
         Command::Run(arguments) => benchmark(&arguments),
+        Command::Gather(arguments) => gather(&arguments),
         Command::Score(arguments) => score(&arguments),
     })
 }
@@ -166,6 +202,14 @@ fn benchmark(arguments: &RunArguments) -> Outcome {
     let common = &arguments.common;
     let settings = resolve(arguments)?;
     settings.check()?;
+    let tasks = match arguments.shard {
+        Some(shard) => parts::share(&settings, shard.index, shard.of),
+        None => protocol::grid(&settings),
+    };
+    if let Some(shard) = arguments.shard.filter(|_| tasks.is_empty()) {
+        let message = format!("--shard {shard}: there are {} cells", protocol::grid(&settings).len());
+        return Err(Failure::usage(message, "take as many parts as there are arms times seeds, or fewer"));
+    }
     refuse_existing(&arguments.output, common.overwrite)?;
     let (real, synthetic) = (Plate::open(&arguments.real)?, Plate::open(&arguments.synthetic)?);
     let plan = material::plan(&real, &synthetic, &settings)?;
@@ -173,7 +217,9 @@ fn benchmark(arguments: &RunArguments) -> Outcome {
     let device = device::select(&common.device, 1)?;
     let device_name = device::name(device);
     if common.dry_run {
-        return Ok(json!({ "dry_run": true, "settings": settings, "data": plan, "device": device_name }));
+        return Ok(json!({
+            "dry_run": true, "settings": settings, "data": plan, "device": device_name, "cells": tasks,
+        }));
     }
     for note in &plan.notes {
         tracing::warn!("{note}");
@@ -189,10 +235,12 @@ fn benchmark(arguments: &RunArguments) -> Outcome {
     let material = material::read(&real, &synthetic, &plan, &settings, &mut || bar.step())?;
     bar.finish();
 
-    let mut bar = Counter::new("training 3 arms", protocol::n_steps(&settings), common.quiet);
+    let steps = (tasks.len() * settings.train.steps) as u64;
+    let mut bar = Counter::new("training", steps, common.quiet);
     let workers = if device.is_cuda() { 1 } else { common.thread_count() };
-    let trials =
-        protocol::run(&material, &settings, common.seed, device, workers, &mut |event| match event {
+    let (seed, notes) = (common.seed, plan.notes.clone());
+    let trained =
+        protocol::run(&material, &settings, seed, device, workers, &tasks, &mut |event| match event {
             Event::Step => bar.step(),
             Event::Scored { arm, seed, mean_ap } => {
                 let ap = mean_ap.map_or_else(|| "undefined".to_owned(), |ap| format!("{ap:.3}"));
@@ -200,20 +248,85 @@ fn benchmark(arguments: &RunArguments) -> Outcome {
             }
         })?;
     bar.finish();
+    let (test, pictures) = (protocol::tested(&material.test), protocol::pictures(&material.test));
+    let synthetic = arguments.synthetic.file_name().unwrap_or_default().to_string_lossy().into_owned();
 
-    let summary = summary::summarise(&trials, &material.test, &settings, common.seed);
-    let scores = summary.to_json(&trials, &material.test, &plan, &settings);
-    write_file(&folder.path().join("scores.json"), format!("{scores:#}\n").as_bytes())?;
-    let html = benchmark_report::page(&summary, &trials, &plan, &settings)?;
-    write_file(&folder.path().join("report.html"), html.as_bytes())?;
-    let result = json!({
-        "output": arguments.output,
+    let mut result = if let Some(Shard { index, of }) = arguments.shard {
+        let common = parts::Common {
+            version: env!("CARGO_PKG_VERSION").into(),
+            of,
+            seed,
+            real_sha256: record.sha256("real"),
+            synthetic_sha256: record.sha256("synthetic"),
+            settings: settings.clone(),
+            plan,
+            test,
+        };
+        let shown = trained.iter().any(|t| t.cell.seed == 0);
+        let pictures = if shown { pictures } else { Vec::new() };
+        Part { index, device: device_name.clone(), synthetic, common, trained, pictures }
+            .write(folder.path())?;
+        json!({ "shard": format!("{index}/{of}"), "cells": tasks })
+    } else {
+        let trials = Trials::new(trained, test, pictures);
+        conclude(folder.path(), &trials, &plan, &settings, seed, &synthetic)?
+    };
+    result["output"] = json!(arguments.output);
+    result["notes"] = json!(notes);
+    record.write(folder.path(), &settings, &device_name, &result)?;
+    folder.finish()?;
+    Ok(result)
+}
+
+/// Writes what all trainings say, and returns the short result.
+fn conclude(
+    folder: &Path,
+    trials: &Trials,
+    plan: &material::Plan,
+    settings: &Settings,
+    seed: u64,
+    synthetic: &str,
+) -> Outcome {
+    let summary = summary::summarise(trials, settings, seed);
+    let scores = summary.to_json(trials, plan, settings);
+    let table = multiqc::custom_content(&summary, synthetic);
+    let html = benchmark_report::page(&summary, trials, plan, settings)?;
+    write_file(&folder.join("scores.json"), format!("{scores:#}\n").as_bytes())?;
+    write_file(&folder.join("segmentation_mqc.json"), format!("{table:#}\n").as_bytes())?;
+    write_file(&folder.join("report.html"), html.as_bytes())?;
+    Ok(json!({
         "verdict": scores["verdict"],
         "differences": scores["differences"],
         "arms": summary_of_arms(&scores),
-        "notes": plan.notes,
-    });
-    record.write(folder.path(), &settings, &device_name, &result)?;
+    }))
+}
+
+fn gather(arguments: &GatherArguments) -> Outcome {
+    let common = &arguments.common;
+    if common.config.is_some() || !common.set.is_empty() {
+        return Err(Failure::usage("gather has no settings, the parts do", "leave out --config and --set"));
+    }
+    refuse_existing(&arguments.output, common.overwrite)?;
+    let mut record = Record::begin("segment-benchmark", common);
+    let gathered = parts::gather(&arguments.parts)?;
+    let parts::Common { plan, settings, seed, .. } = &gathered.common;
+    if common.dry_run {
+        return Ok(json!({ "dry_run": true, "settings": settings, "data": plan, "seed": seed }));
+    }
+    for note in &plan.notes {
+        tracing::warn!("{note}");
+    }
+    if gathered.devices.len() > 1 {
+        tracing::warn!("parts were trained on {}: they round differently", gathered.devices.join(" and "));
+    }
+    for part in &arguments.parts {
+        record.input(&part.display().to_string(), part)?;
+    }
+    let folder = PendingFolder::create(&arguments.output, common.overwrite)?;
+    let mut result = conclude(folder.path(), &gathered.trials, plan, settings, *seed, &gathered.synthetic)?;
+    result["output"] = json!(arguments.output);
+    result["notes"] = json!(plan.notes);
+    record.write(folder.path(), settings, &gathered.devices.join(", "), &result)?;
     folder.finish()?;
     Ok(result)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
+use lapsegan::cli::digest::Digest;
 use lapsegan::cli::import::{self, ImportArgs};
 use lapsegan::cli::progress::Progress;
 use lapsegan::cli::record::{self, Record};
@@ -70,13 +71,16 @@ struct Args {
     /// Go on from the newest checkpoint of --output, or of DIR
     ///
     /// Of DIR, the checkpoint and what was recorded up to it are copied to --output; DIR stays as it is. Where
-    /// --output has got further already, it goes on from there: the same command can be run again.
+    /// --output has got further already, it goes on from there, and where there is no checkpoint yet, the run starts
+    /// from the beginning: the same command can be run again.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, help_heading = "Training")]
     #[allow(clippy::option_option, reason = "clap: no --resume, --resume alone, --resume=DIR")]
     resume: Option<Option<PathBuf>>,
 
     /// Start from the weights of a checkpoint; what does not fit stays fresh
-    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Training")]
+    ///
+    /// A run that goes on with --resume keeps its own weights.
+    #[arg(long, value_name = "FILE", help_heading = "Training")]
     init: Option<PathBuf>,
 
     /// Also write averaged generator and discriminator in half precision, for sharing
@@ -266,13 +270,14 @@ fn identify(args: &Args, plate: &Plate, config: Config, threads: usize) -> Resul
     groups.sort();
     groups.dedup();
     data.trained_on = groups;
-    let (data_sha256, _) = record::digest(args.data())?;
+    let data_sha256 = Digest::of(args.data())?.sha256;
     Ok(Identity { config, seed: args.common.seed, threads, data, data_sha256 })
 }
 
 /// Makes the run folder, or finds the checkpoint to go on from.
 fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Failure> {
     let output = args.output();
+    let mut resumed = false;
     if let Some(from) = &args.resume {
         let folder = from.as_deref().unwrap_or(output);
         if let Some(found) = continuation::newest_of(folder, output)? {
@@ -290,19 +295,17 @@ fn start(args: &Args, state: &mut State, identity: &Identity) -> Result<(), Fail
             found.restore(state)?;
             continuation::take_over(&found, output)?;
             tracing::info!("resuming at {:.3} kimg from {}", state.kimg(), found.path.display());
+            resumed = true;
         } else if from.is_some() {
-            return Err(DataError::Missing {
-                path: folder.join("checkpoints"),
-                expected: "a complete checkpoint".into(),
-            }
-            .into());
+            // A pipeline's second attempt names the folder of the first, which may have ended before its first checkpoint.
+            tracing::warn!("no checkpoint in {}: starting from the beginning", folder.display());
         } else {
             tracing::info!("no checkpoint in {}: starting from the beginning", output.display());
         }
     } else if output.exists() {
         fs::remove_dir_all(output).map_err(|source| DataError::Io { path: output.to_owned(), source })?;
     }
-    if let Some(init) = &args.init {
+    if let Some(init) = args.init.as_deref().filter(|_| !resumed) {
         initialise(init, state)?;
     }
     fs::create_dir_all(output).map_err(|source| DataError::Io { path: output.to_owned(), source })?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::digest::Digest;
 use super::{Common, Failure, Outcome, config, device, record};
 use crate::data::DataError;
 use crate::data::intensity::{Normalise, ORIGINAL_RANGE};
@@ -107,7 +108,7 @@ pub fn execute(args: &ImportArgs) -> Outcome {
 
     let threads = common.thread_count();
     device::select("cpu", threads)?;
-    let (input_sha256, _) = record::digest(&args.input)?;
+    let input_sha256 = Digest::of(&args.input)?.sha256;
     data.notes.push(format!("checkpoint sha256 {input_sha256}"));
     let (state, counts) = import::state(&mut published, &config)?;
     warn(second_branch, &ignored);
@@ -229,6 +230,7 @@ fn describe(args: &ImportArgs, model: &ModelConfig) -> Result<PlateMeta, Failure
         normalise: Normalise::Original.name().into(),
         trained_on: Vec::new(),
         notes,
+        part: None,
     })
 }
 

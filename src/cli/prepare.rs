@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::digest::DigestFlag;
 use super::preview;
 use super::progress::Progress;
 use super::record::Record;
@@ -18,6 +19,8 @@ use crate::data::assembly::{self, Surveyed};
 use crate::data::intensity::Normalise;
 use crate::data::output::write_file;
 use crate::data::plate::{Channel, Origin, PlateMeta, PlateWriter, Split, display_color};
+use crate::data::recording::Folder;
+use crate::data::samplesheet::is_plain;
 use crate::data::sequence::{self, Cut, Plan};
 use crate::data::source::Source;
 use crate::report::overview;
@@ -49,6 +52,8 @@ pub struct Job<'a> {
     pub warnings: Vec<String>,
     /// Final name of the plate.
     pub output: &'a Path,
+    /// Where the digest of the plate goes.
+    pub digest: &'a DigestFlag,
     /// Flags of every program.
     pub common: &'a Common,
 }
@@ -105,6 +110,7 @@ pub fn make_plate(
         normalise: normalise.name().into(),
         trained_on: Vec::new(),
         notes: job.notes.clone(),
+        part: None,
     };
     let count = plan.windows.len();
     let writer = PlateWriter::create(job.output, &meta, count, common.overwrite)?;
@@ -130,7 +136,43 @@ pub fn make_plate(
     record.write(writer.folder(), settings, "cpu", &result)?;
     before_naming()?;
     writer.finish()?;
+    job.digest.write(job.output)?;
     Ok(result)
+}
+
+/// Checks a flag whose value is a number above 0 where it is given.
+pub fn positive(flag: &str, value: Option<f64>) -> Result<(), Failure> {
+    match value {
+        Some(v) if !(v.is_finite() && v > 0.0) => Err(Failure::usage(
+            format!("{flag}: is {v}, expected a number above 0"),
+            format!("leave {flag} out where it is not known"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the folders of `NAME=DIR` arguments.
+pub fn folders(flag: &str, pairs: &[String]) -> Result<Vec<Folder>, Failure> {
+    let mut folders: Vec<Folder> = Vec::new();
+    for pair in pairs {
+        let hint = format!("write {flag} NAME=DIR, as in {flag} gfp=movie/gfp");
+        let Some((name, path)) =
+            pair.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(Failure::usage(format!("{flag} {pair}: expected NAME=DIR"), hint));
+        };
+        if !is_plain(name) {
+            let message = format!(
+                "{flag} {pair}: the name {name} holds other characters than letters, digits, _ and -"
+            );
+            return Err(Failure::usage(message, hint));
+        }
+        if folders.iter().any(|f| f.name == name) {
+            return Err(Failure::usage(format!("{flag} {pair}: the name {name} is given twice"), hint));
+        }
+        folders.push(Folder { name: name.into(), path: path.into() });
+    }
+    Ok(folders)
 }
 
 fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[String]) -> Value {

@@ -4,6 +4,11 @@ use crate::data::axes::channels_first;
 use crate::data::plate::{PlateMeta, Sequence};
 use crate::report::Panel;
 
+/// Name of the contact sheet in a synthetic plate.
+pub const CONTACT_SHEET: &str = "contact_sheet.png";
+/// Sequences on it.
+pub const SHEET_SEQUENCES: usize = 24;
+
 /// Returns a sequence as the networks see it, with the outlines of the plate's first label.
 pub fn panel(caption: String, plate: &PlateMeta, sequence: &Sequence) -> Panel {
     let labels = plate.labels.first().and_then(|name| sequence.labels.get(name));

@@ -1,15 +1,14 @@
 //! `run.json`: what made an output, beside the output.
 
 use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::args::Common;
+use super::digest::Digest;
 use crate::data::DataError;
 
 /// Collects what `run.json` holds, from the start of a run to its end.
@@ -37,9 +36,15 @@ impl Record {
 
     /// Adds the digest of an input file, or of all files in an input folder.
     pub fn input(&mut self, name: &str, path: &Path) -> Result<(), DataError> {
-        let (sha256, files) = digest(path)?;
+        let Digest { sha256, files, .. } = Digest::of(path)?;
         self.inputs.insert(name.to_owned(), json!({ "path": path, "sha256": sha256, "files": files }));
         Ok(())
+    }
+
+    /// Returns the digest of an input that was added under this name; nothing where none was.
+    pub fn sha256(&self, name: &str) -> String {
+        let found = self.inputs.get(name).and_then(|input| input["sha256"].as_str());
+        found.unwrap_or_default().to_owned()
     }
 
     /// Returns the record as JSON.
@@ -82,41 +87,4 @@ pub fn peak_memory_mib() -> u64 {
             line.split_whitespace().nth(1)?.parse::<u64>().ok()
         })
         .map_or(0, |kib| kib / 1024)
-}
-
-/// Returns the SHA-256 over names and contents below `path`, and the number of files.
-pub fn digest(path: &Path) -> Result<(String, usize), DataError> {
-    let io = |path: &Path, source| DataError::Io { path: path.to_owned(), source };
-    let mut files: Vec<PathBuf> = Vec::new();
-    let mut folders = vec![path.to_owned()];
-    while let Some(at) = folders.pop() {
-        if !at.is_dir() {
-            files.push(at);
-            continue;
-        }
-        for entry in fs::read_dir(&at).map_err(|e| io(&at, e))? {
-            let entry = entry.map_err(|e| io(&at, e))?.path();
-            // A plate's own record holds a clock time; two equal plates must have one digest.
-            if entry.file_name().is_some_and(|n| n != "run.json") {
-                folders.push(entry);
-            }
-        }
-    }
-    files.sort();
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0_u8; 1 << 20];
-    for file in &files {
-        if path.is_dir() {
-            hash.update(file.strip_prefix(path).unwrap_or(file).as_os_str().as_encoded_bytes());
-        }
-        let mut reader = fs::File::open(file).map_err(|e| io(file, e))?;
-        loop {
-            let n = reader.read(&mut buffer).map_err(|e| io(file, e))?;
-            if n == 0 {
-                break;
-            }
-            hash.update(&buffer[..n]);
-        }
-    }
-    Ok((format!("{:x}", hash.finalize()), files.len()))
 }

@@ -28,7 +28,7 @@ where
         return ExitCode::SUCCESS;
     }
     let args = A::parse();
-    start_logging(args.as_ref());
+    start_logging(name, args.as_ref());
     match execute(args) {
         Ok(result) => {
             emit(&result);
@@ -74,12 +74,14 @@ pub(super) fn report(failure: &Failure) {
     }
 }
 
-fn start_logging(common: &Common) {
+fn start_logging(name: &str, common: &Common) {
+    // The library, and the program itself.
+    let ours = |level: &str| format!("lapsegan={level},{}={level}", name.replace('-', "_"));
     let level = match (common.quiet, common.verbose) {
-        (true, _) => "error",
-        (false, 0) => "lapsegan=info,warn",
-        (false, 1) => "lapsegan=debug,info",
-        (false, _) => "trace",
+        (true, _) => "error".to_owned(),
+        (false, 0) => format!("{},warn", ours("info")),
+        (false, 1) => format!("{},info", ours("debug")),
+        (false, _) => "trace".to_owned(),
     };
     let builder =
         tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);

@@ -5,11 +5,13 @@
 
 pub mod assembly;
 pub mod axes;
+pub mod differences;
 mod file_names;
 mod grid;
 pub mod image_file;
 pub mod intensity;
 pub mod labels;
+pub mod merge;
 mod ome_zarr;
 pub mod output;
 mod pairing;
@@ -17,7 +19,9 @@ pub mod plate;
 mod plate_writer;
 pub mod png;
 pub mod recording;
+pub mod samplesheet;
 pub mod sequence;
+mod sheet;
 pub mod source;
 mod store;
 pub mod tiff;
@@ -170,6 +174,24 @@ pub enum DataError {
         /// Values that would do.
         expected: String,
     },
+    /// A samplesheet with something wrong in it.
+    #[error("{path}: {problems}", path = path.display())]
+    Samplesheet {
+        /// The file.
+        path: PathBuf,
+        /// Every problem, with line and column.
+        problems: String,
+        /// True where all that is wrong is that paths are not there.
+        only_missing: bool,
+    },
+    /// Parts of a run that make no whole.
+    #[error("{found}")]
+    Parts {
+        /// Which parts, and what is wrong with them.
+        found: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// A sequence that does not fit the plate it is written to.
     #[error("sequence {index}: {field} is {found}, expected {expected}")]
     Unfit {
@@ -203,7 +225,7 @@ impl Advice for DataError {
     fn exit(&self) -> Exit {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::InputMissing,
-            Self::Missing { .. } => Exit::InputMissing,
+            Self::Missing { .. } | Self::Samplesheet { only_missing: true, .. } => Exit::InputMissing,
             Self::OutputExists { .. } => Exit::OutputExists,
             Self::Setting { .. } => Exit::Usage,
             Self::Io { .. } | Self::Unfit { .. } => Exit::Failed,
@@ -238,7 +260,11 @@ impl Advice for DataError {
             }
             Self::Stack { .. } => Some("save the stack as an image sequence (Fiji: File > Save As > Image Sequence)".into()),
             Self::Undecodable { .. } => Some("copy the file again from the microscope; hidden files are passed over".into()),
-            Self::Size { hint, .. } => Some((*hint).into()),
+            Self::Samplesheet { only_missing: true, .. } => {
+                Some("paths are relative to the samplesheet, or to --base; --missing-ok checks the rest".into())
+            }
+            Self::Samplesheet { .. } => Some("prepare check --help says what a samplesheet looks like".into()),
+            Self::Size { hint, .. } | Self::Parts { hint, .. } => Some((*hint).into()),
             Self::Frames { .. } => {
                 Some("every channel and label folder needs one file per frame with the same number in its name".into())
             }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,8 +57,8 @@ fn row_name(row: usize) -> String {
     name.iter().rev().map(|&b| char::from(b)).collect()
 }
 
-/// Returns `ome` of the plate itself.
-pub(super) fn plate_object(name: &str, count: usize) -> Value {
+/// Returns `ome` of the plate itself, laid out for `count` sequences of which it holds `there`.
+pub(super) fn plate_object(name: &str, count: usize, there: Range<usize>) -> Value {
     let columns = columns(count);
     let rows = count.div_ceil(columns);
     json!({
@@ -69,7 +70,7 @@ pub(super) fn plate_object(name: &str, count: usize) -> Value {
             "field_count": 1,
             "rows": (0..rows).map(|r| json!({ "name": row_name(r) })).collect::<Vec<_>>(),
             "columns": (1..=columns.min(count)).map(|c| json!({ "name": c.to_string() })).collect::<Vec<_>>(),
-            "wells": (0..count).map(|index| {
+            "wells": there.map(|index| {
                 let (row, column) = well_position(index, count);
                 json!({ "path": well_path(index, count), "rowIndex": row, "columnIndex": column })
             }).collect::<Vec<_>>(),

@@ -138,6 +138,28 @@ pub struct PlateMeta {
     /// Free notes on what was done to the input (binning, downscale, crop), for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Where the plate holds a part of a run only: which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+/// A contiguous part of a run that several jobs share. Its wells are named as in the plate of the whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Number of this part, from 1.
+    pub index: usize,
+    /// Number of parts.
+    pub of: usize,
+    /// Sequences of the whole run.
+    pub sequences: usize,
+    /// Index of this part's first sequence in the whole run.
+    pub first: usize,
+    /// Sequences in this part.
+    pub count: usize,
+    /// What all parts must have in common.
+    pub settings: Map<String, Value>,
+    /// How labels were made: what follows from the first sequences of the run, and so from the machine's rounding.
+    pub label_settings: Value,
 }
 
 /// `attributes.lapsegan` of one image.

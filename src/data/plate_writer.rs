@@ -1,6 +1,7 @@
 //! Writing a plate: sequences in any order and from several threads, the plate's own metadata last.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -8,7 +9,7 @@ use ndarray::{Array3, Axis};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::output::PendingFolder;
+use super::output::{self, PendingFolder, Taken};
 use super::plate::{FORMAT, Labels, Origin, PlateMeta, Sequence};
 use super::{DataError, ome_zarr};
 
@@ -19,16 +20,20 @@ pub struct PlateWriter {
     name: String,
     meta: PlateMeta,
     written: Mutex<Vec<bool>>,
+    /// The indices to write: all, but for a part of a run.
+    wanted: Range<usize>,
 }
 
 impl PlateWriter {
-    /// Starts a plate of `count` sequences that will be named `path`.
+    /// Starts a plate of `count` sequences that will be named `path`. Of a part (`meta.part`), `count` are the sequences
+    /// of the whole run, and only those of the part are written.
     ///
     /// # Errors
     /// [`DataError::OutputExists`] where `path` is there and `overwrite` is false, or what the system says.
     pub fn create(path: &Path, meta: &PlateMeta, count: usize, overwrite: bool) -> Result<Self, DataError> {
-        if count == 0 {
-            return Err(unfit(0, "count", "0 sequences", "at least one"));
+        let wanted = meta.part.as_ref().map_or(0..count, |p| p.first..count.min(p.first + p.count));
+        if wanted.is_empty() {
+            return Err(unfit(wanted.start, "count", "0 sequences", "at least one"));
         }
         // Not the file's name: a plate must not change its bytes by being written elsewhere.
         let name = match meta.origin {
@@ -41,6 +46,7 @@ impl PlateWriter {
             name: name.to_owned(),
             meta: meta.clone(),
             written: Mutex::new(vec![false; count]),
+            wanted,
         })
     }
 
@@ -72,6 +78,16 @@ impl PlateWriter {
         Ok(())
     }
 
+    /// Takes over the files of sequence `index` from the same well of another plate, by hard links where the file system
+    /// allows.
+    ///
+    /// # Errors
+    /// [`DataError::Unfit`] for an index that is not this plate's, or what the system says.
+    pub fn adopt(&self, index: usize, plate: &Path) -> Result<Taken, DataError> {
+        let well = ome_zarr::well_path(index, self.claim(index)?);
+        output::take(&plate.join(&well), &self.folder().join(&well))
+    }
+
     fn write_labels(&self, group: &str, name: &str, labels: &Labels) -> Result<(), DataError> {
         let ids: BTreeSet<u32> = labels.ids.iter().copied().collect();
         let object = ome_zarr::label_object(name, &self.meta, &ids, &labels.parents);
@@ -97,17 +113,18 @@ impl PlateWriter {
     /// [`DataError::Unfit`] where a sequence was never written, or what the system says.
     pub fn finish(self) -> Result<(), DataError> {
         let written = self.written.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(index) = written.iter().position(|&done| !done) {
-            return Err(unfit(index, "state", "not written", &format!("all {} written", written.len())));
+        if let Some(index) = self.wanted.clone().find(|&index| !written[index]) {
+            return Err(unfit(index, "state", "not written", &format!("all {} written", self.wanted.len())));
         }
         let mut lapsegan = json!({ "format": FORMAT });
         if let (Value::Object(all), Value::Object(meta)) = (&mut lapsegan, to_json(&self.meta)) {
             all.extend(meta);
         }
-        let plate = ome_zarr::plate_object(&self.name, written.len());
+        let plate = ome_zarr::plate_object(&self.name, written.len(), self.wanted.clone());
         let folder = self.pending.path();
         // A row is a group of its own, so that a walk from the plate down to an image meets metadata at every level.
-        let rows: BTreeSet<String> = (0..written.len())
+        let rows: BTreeSet<String> = self
+            .wanted
             .filter_map(|i| {
                 ome_zarr::well_path(i, written.len()).split_once('/').map(|(row, _)| row.to_owned())
             })
@@ -123,10 +140,12 @@ impl PlateWriter {
     fn claim(&self, index: usize) -> Result<usize, DataError> {
         let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let count = written.len();
-        match written.get_mut(index) {
+        match written.get_mut(index).filter(|_| self.wanted.contains(&index)) {
             Some(done) if !*done => *done = true,
             Some(_) => return Err(unfit(index, "state", "written already", "each sequence once")),
-            None => return Err(unfit(index, "index", &index.to_string(), &format!("below {count}"))),
+            None => {
+                return Err(unfit(index, "index", &index.to_string(), &format!("one of {:?}", self.wanted)));
+            }
         }
         Ok(count)
     }
@@ -203,6 +222,7 @@ mod tests {
             normalise: "percentile".into(),
             trained_on: Vec::new(),
             notes: Vec::new(),
+            part: None,
         }
     }
 

@@ -343,12 +343,11 @@ mod tests {
             calibration: Calibration { lo: 100.0, hi: 900.0, clipped_low: 0.0, clipped_high: 0.0 },
         };
         let sequence = |(i, split): (usize, Split)| {
-            let split_group = format!("{split:?}-{}", i % 3);
             let meta = SequenceMeta {
                 source: "drawn".into(),
                 first_frame: 0,
                 split,
-                split_group,
+                split_group: format!("{split:?}-{}", i % 3),
                 frame_ranges: None,
             };
             (format!("A/{i}"), meta)
@@ -373,6 +372,7 @@ mod tests {
                 normalise: "percentile".into(),
                 trained_on: if origin == Origin::Synthetic { vec!["Train-0".into()] } else { Vec::new() },
                 notes: Vec::new(),
+                part: None,
             },
             wells: splits.enumerate().map(sequence).collect(),
         }

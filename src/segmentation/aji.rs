@@ -2,11 +2,13 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 use super::assignment::assign;
 use super::overlap::{Overlap, OverlapTable};
 
 /// Shared and joint pixels, to be divided once they are summed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jaccard {
     /// Pixels shared by the pairs.
     pub intersection: u64,

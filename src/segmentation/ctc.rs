@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 use super::overlap::OverlapTable;
 
 /// Price of a split in DET.
@@ -12,7 +14,7 @@ const MISSED: f64 = 10.0;
 const WRONG: f64 = 1.0;
 
 /// What SEG and DET are made of, over one frame or summed over several.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Detected {
     /// True objects.
     pub n_true: u64,

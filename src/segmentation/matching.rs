@@ -3,6 +3,8 @@
 //! The definitions are StarDist's and Cellpose's: a true positive is a pair with IoU at or above the threshold, every
 //! object in one pair at most. This is not the average precision of COCO, which is an area under a curve.
 
+use serde::{Deserialize, Serialize};
+
 use super::overlap::OverlapTable;
 
 /// Number of thresholds.
@@ -18,7 +20,7 @@ pub fn thresholds() -> [f64; N_THRESHOLDS] {
 }
 
 /// What matching finds in one image, or summed over several.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Matched {
     /// Pairs at each threshold.
     pub true_positives: [u64; N_THRESHOLDS],

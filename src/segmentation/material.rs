@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ndarray::{Array4, Axis};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SegmentationError;
 use super::examples::Labelled;
@@ -22,7 +22,7 @@ pub struct Material {
 }
 
 /// What was found about two plates before their pixels are read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Names of the channels the segmenter sees.
     pub channels: Vec<String>,

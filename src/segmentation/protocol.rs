@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::SegmentationError;
@@ -23,7 +23,7 @@ use crate::seed;
 const PICTURES: usize = 6;
 
 /// Where an arm's training crops come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arm {
     /// A few real sequences.
@@ -48,8 +48,16 @@ impl Arm {
     }
 }
 
+/// What [`run`] trains: the index of a seed, and an arm.
+pub type Task = (usize, Arm);
+
+/// Returns the whole grid, seeds outermost.
+pub fn grid(settings: &Settings) -> Vec<Task> {
+    (0..settings.seeds).flat_map(|seed| Arm::ALL.map(|arm| (seed, arm))).collect()
+}
+
 /// One training and its scores.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     /// Its arm.
     pub arm: Arm,
@@ -59,8 +67,28 @@ pub struct Cell {
     pub counts: Vec<Counts>,
 }
 
+/// What a training leaves behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// Its scores.
+    pub cell: Cell,
+    /// Names of the real training sequences of its seed.
+    pub real_names: Vec<String>,
+    /// Labels found in the [`pictures`].
+    pub found: Vec<Array2<u32>>,
+}
+
+/// A held-out sequence without its pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// Its well.
+    pub name: String,
+    /// Its split group.
+    pub group: String,
+}
+
 /// A frame of a held-out sequence with what each arm found in it with the first seed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     /// Sequence and frame.
     pub name: String,
@@ -75,6 +103,8 @@ pub struct Picture {
 /// All trainings.
 #[derive(Clone, Debug)]
 pub struct Trials {
+    /// The held-out sequences.
+    pub test: Vec<Tested>,
     /// One per arm and seed, seeds outermost.
     pub cells: Vec<Cell>,
     /// Names of the real training sequences of each seed.
@@ -83,10 +113,28 @@ pub struct Trials {
     pub pictures: Vec<Picture>,
 }
 
+impl Trials {
+    /// Puts trainings of the whole grid together, in its order, whatever order they come in.
+    pub fn new(mut trained: Vec<Trained>, test: Vec<Tested>, mut pictures: Vec<Picture>) -> Self {
+        trained.sort_by_key(|t| (t.cell.seed, t.cell.arm));
+        let (mut cells, mut names) = (Vec::new(), Vec::new());
+        for Trained { cell, real_names, found } in trained {
+            if cell.arm == Arm::Real {
+                names.push(real_names);
+            }
+            if cell.seed == 0 {
+                pictures.iter_mut().zip(found).for_each(|(picture, found)| picture.found.push(found));
+            }
+            cells.push(cell);
+        }
+        Self { test, cells, real_names: names, pictures }
+    }
+}
+
 /// What is going on.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
-    /// One optimiser step of [`n_steps`] was taken.
+    /// One optimiser step was taken.
     Step,
     /// A training was scored.
     Scored {
@@ -99,12 +147,7 @@ pub enum Event {
     },
 }
 
-/// Returns the optimiser steps of a whole run.
-pub fn n_steps(settings: &Settings) -> u64 {
-    (Arm::ALL.len() * settings.seeds * settings.train.steps) as u64
-}
-
-/// Trains and scores all arms with all seeds, `workers` trainings at a time.
+/// Trains and scores `tasks` of the [`grid`], `workers` at a time, and returns them in this order.
 ///
 /// Within a seed, the arms share the drawn real sequences and the initial weights, so that their difference is paired.
 /// The result does not depend on `workers`. On a CPU let libtorch use one thread: a network this small gains nothing
@@ -118,18 +161,17 @@ pub fn run(
     base_seed: u64,
     device: Device,
     workers: usize,
+    tasks: &[Task],
     on_event: &mut dyn FnMut(Event),
-) -> Result<Trials, SegmentationError> {
-    let tasks: Vec<(usize, Arm)> =
-        (0..settings.seeds).flat_map(|seed| Arm::ALL.map(|arm| (seed, arm))).collect();
+) -> Result<Vec<Trained>, SegmentationError> {
     let synthetic = Pool::new(&material.synthetic, device);
     let next = AtomicUsize::new(0);
     let mut done: Vec<Option<Result<Trained, SegmentationError>>> = tasks.iter().map(|_| None).collect();
     let (send, receive) = mpsc::channel::<Message>();
     std::thread::scope(|scope| {
-        for _ in 0..workers.clamp(1, tasks.len()) {
+        for _ in 0..workers.clamp(1, tasks.len().max(1)) {
             let (send, synthetic) = (send.clone(), synthetic.share());
-            let (tasks, next) = (&tasks, &next);
+            let next = &next;
             scope.spawn(move || {
                 while let Some(&(seed, arm)) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                     // Nobody listens any more only where the scope is being left by a panic.
@@ -156,18 +198,7 @@ pub fn run(
             }
         }
     });
-    let mut trials = Trials { cells: Vec::new(), real_names: Vec::new(), pictures: pictures(&material.test) };
-    for trained in done.into_iter().flatten() {
-        let Trained { cell, real_names, found } = trained?;
-        if cell.arm == Arm::Real {
-            trials.real_names.push(real_names);
-        }
-        if cell.seed == 0 {
-            trials.pictures.iter_mut().zip(found).for_each(|(picture, found)| picture.found.push(found));
-        }
-        trials.cells.push(cell);
-    }
-    Ok(trials)
+    done.into_iter().flatten().collect()
 }
 
 /// What a worker tells.
@@ -176,21 +207,13 @@ enum Message {
     Trained(usize, Arm, Result<Trained, SegmentationError>),
 }
 
-/// What a training leaves behind.
-struct Trained {
-    cell: Cell,
-    real_names: Vec<String>,
-    /// Labels of the middle frames of the first test sequences.
-    found: Vec<Array2<u32>>,
-}
-
 fn trial(
     material: &Material,
     synthetic: &Pool,
     settings: &Settings,
     base_seed: u64,
     device: Device,
-    (seed, arm): (usize, Arm),
+    (seed, arm): Task,
     on_step: &mut dyn FnMut(),
 ) -> Result<Trained, SegmentationError> {
     let chosen = choose(&material.real, settings.real_sequences, base_seed, seed);
@@ -231,7 +254,7 @@ fn choose(real: &[Labelled], count: usize, base_seed: u64, index: usize) -> Vec<
 }
 
 /// Returns the middle frames of the first test sequences, still without predictions.
-fn pictures(test: &[Labelled]) -> Vec<Picture> {
+pub fn pictures(test: &[Labelled]) -> Vec<Picture> {
     test.iter()
         .take(PICTURES)
         .map(|sequence| {
@@ -244,6 +267,11 @@ fn pictures(test: &[Labelled]) -> Vec<Picture> {
             }
         })
         .collect()
+}
+
+/// Returns what reports need to know of the test sequences.
+pub fn tested(test: &[Labelled]) -> Vec<Tested> {
+    test.iter().map(|s| Tested { name: s.name.clone(), group: s.group.clone() }).collect()
 }
 
 #[cfg(test)]
@@ -259,9 +287,10 @@ mod tests {
         let once = |workers| {
             let mut steps = 0;
             let count = &mut |event| steps += u64::from(matches!(event, Event::Step));
-            let trials = run(&material, &settings, 5, Device::Cpu, workers, count).unwrap();
-            assert_eq!(steps, n_steps(&settings));
-            trials
+            let trained =
+                run(&material, &settings, 5, Device::Cpu, workers, &grid(&settings), count).unwrap();
+            assert_eq!(steps, 9 * 2);
+            Trials::new(trained, tested(&material.test), pictures(&material.test))
         };
         let trials = once(1);
         assert_eq!(trials.cells.len(), 9);

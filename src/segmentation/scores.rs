@@ -7,7 +7,7 @@
 use std::ops::AddAssign;
 
 use ndarray::{ArrayView, ArrayView3, Axis, Dimension};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SegmentationError;
 use super::aji::{Jaccard, aji, aji_plus};
@@ -16,7 +16,7 @@ use super::matching::{Matched, N_THRESHOLDS, matched};
 use super::overlap::OverlapTable;
 
 /// All that scores need to know about one image, or summed over several.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Images counted, undefined ones included.
     pub n_images: u64,

@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::bootstrap::{BootstrapSettings, Design, Draw, Estimate, estimate};
-use super::examples::Labelled;
 use super::matching::thresholds;
 use super::material::Plan;
 use super::protocol::{Arm, Trials};
@@ -44,6 +43,15 @@ impl Verdict {
             Some([low, _]) if low > 0.0 => Self::Helps,
             Some([_, high]) if high < NEGLIGIBLE_GAIN => Self::DoesNotHelp,
             _ => Self::CannotTell,
+        }
+    }
+
+    /// Returns it for a table.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Helps => "helps",
+            Self::DoesNotHelp => "does not help",
+            Self::CannotTell => "cannot tell",
         }
     }
 }
@@ -88,8 +96,8 @@ pub struct Summary {
 /// Returns the scores of a run with their intervals; the resamples follow from `base_seed`.
 ///
 /// A score is computed from the pooled counts of the drawn test sequences, then averaged over the drawn seeds.
-pub fn summarise(trials: &Trials, test: &[Labelled], settings: &Settings, base_seed: u64) -> Summary {
-    let design = Design::new(test.iter().map(|s| s.group.as_str()), settings.seeds);
+pub fn summarise(trials: &Trials, settings: &Settings, base_seed: u64) -> Summary {
+    let design = Design::new(trials.test.iter().map(|s| s.group.as_str()), settings.seeds);
     let bootstrap = BootstrapSettings {
         resamples: settings.resamples,
         confidence: settings.confidence,
@@ -167,7 +175,7 @@ impl Summary {
     }
 
     /// Returns `scores.json`. It holds no clock time: equal runs give equal bytes.
-    pub fn to_json(&self, trials: &Trials, test: &[Labelled], plan: &Plan, settings: &Settings) -> Value {
+    pub fn to_json(&self, trials: &Trials, plan: &Plan, settings: &Settings) -> Value {
         let n_real = trials.real_names.first().map_or(0, Vec::len);
         let [both, synthetic] = self.sentences(n_real);
         let arms: Vec<(String, Value)> = Arm::ALL
@@ -190,7 +198,8 @@ impl Summary {
                 (arm.name().to_owned(), json!({ "estimates": estimates.to_json(), "seeds": cells }))
             })
             .collect();
-        let sequences: Vec<Value> = test
+        let sequences: Vec<Value> = trials
+            .test
             .iter()
             .enumerate()
             .map(|(i, sequence)| {
@@ -238,9 +247,8 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::protocol::Cell;
+    use super::super::protocol::{Cell, Tested};
     use super::*;
-    use ndarray::{Array3, Array4};
 
     fn estimate_of(interval: Option<[f64; 2]>) -> Estimate {
         Estimate { value: Some(0.02), interval, no_interval: None }
@@ -255,19 +263,13 @@ mod tests {
     }
 
     /// One object per sequence: arm `both` finds all, `real` half of them, `synthetic` none.
-    fn hand_made(groups: usize) -> (Trials, Vec<Labelled>) {
+    fn hand_made(groups: usize) -> Trials {
         let truth = ndarray::arr2(&[[1_u32, 1, 0, 0]]);
         let counts = |found: bool| {
             Counts::of(truth.view(), truth.mapv(|id| if found { id } else { 0 }).view()).unwrap()
         };
-        let test: Vec<Labelled> = (0..8)
-            .map(|i| Labelled {
-                name: format!("A/{i}"),
-                group: format!("g{}", i % groups),
-                image: Array4::zeros((1, 1, 1, 4)),
-                labels: Array3::zeros((1, 1, 4)),
-            })
-            .collect();
+        let test =
+            (0..8).map(|i| Tested { name: format!("A/{i}"), group: format!("g{}", i % groups) }).collect();
         let cells = (0..3)
             .flat_map(|seed| {
                 Arm::ALL.map(|arm| Cell {
@@ -277,13 +279,13 @@ mod tests {
                 })
             })
             .collect();
-        (Trials { cells, real_names: vec![vec!["A/9".into()]; 3], pictures: Vec::new() }, test)
+        Trials { test, cells, real_names: vec![vec!["A/9".into()]; 3], pictures: Vec::new() }
     }
 
     #[test]
     fn differences_equal_what_the_hand_made_counts_say() {
-        let (trials, test) = hand_made(4);
-        let summary = summarise(&trials, &test, &Settings::quick(), 1);
+        let trials = hand_made(4);
+        let summary = summarise(&trials, &Settings::quick(), 1);
         let values = summary.arms.each_ref().map(|e| e.primary().value.unwrap());
         assert!(values.iter().zip([0.5, 0.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{values:?}");
         assert!((summary.both_minus_real.primary().value.unwrap() - 0.5).abs() < 1e-12);
@@ -300,8 +302,8 @@ mod tests {
 
     #[test]
     fn two_groups_are_not_enough_for_a_verdict() {
-        let (trials, test) = hand_made(2);
-        let summary = summarise(&trials, &test, &Settings::quick(), 1);
+        let trials = hand_made(2);
+        let summary = summarise(&trials, &Settings::quick(), 1);
         assert_eq!(Verdict::of(summary.both_minus_real.primary()), Verdict::CannotTell);
         assert!(summary.sentences(1)[0].contains("here are 2"));
     }

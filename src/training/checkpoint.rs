@@ -17,6 +17,7 @@ use super::config::Config;
 use super::state::State;
 use super::stats::Accumulator;
 use crate::data::DataError;
+use crate::data::differences::differences;
 use crate::data::output::write_file;
 use crate::data::plate::PlateMeta;
 use crate::model::weights::{self, Tensors};
@@ -187,13 +188,18 @@ pub fn read(path: &Path) -> Result<Checkpoint, TrainingError> {
 
 /// Returns the newest complete checkpoint of a run folder, `None` where there is none at all.
 ///
-/// A torn or damaged one is skipped with a warning in the log.
+/// A damaged one is skipped with a warning in the log, and so is one whose side file was never written: the program was
+/// killed before the checkpoint was complete.
 ///
 /// # Errors
 /// What is wrong with the newest one, where there are checkpoints but none can be used.
 pub fn newest(run: &Path) -> Result<Option<Checkpoint>, TrainingError> {
     let mut first = None;
     for path in list(&run.join("checkpoints")).into_iter().rev() {
+        if !path.with_extension("json").is_file() {
+            tracing::warn!("skipped {}: it was not finished", path.display());
+            continue;
+        }
         match read(&path) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
             Err(error) => {
@@ -287,9 +293,7 @@ impl Checkpoint {
         }
         theirs.training.tick_kimg = run.config.training.tick_kimg;
         theirs.training.keep_checkpoints = run.config.training.keep_checkpoints;
-        let mut fields = Vec::new();
-        let json = |value: &Config| serde_json::to_value(value).unwrap_or_default();
-        compare("", &json(&theirs), &json(&run.config), &mut fields);
+        let mut fields = differences(&theirs, &run.config);
         if self.manifest.seed != run.seed {
             fields.push(format!("seed: {} != {}", self.manifest.seed, run.seed));
         }
@@ -329,19 +333,6 @@ impl Checkpoint {
             };
         }
         Ok(())
-    }
-}
-
-fn compare(path: &str, a: &serde_json::Value, b: &serde_json::Value, fields: &mut Vec<String>) {
-    match (a, b) {
-        (serde_json::Value::Object(a), serde_json::Value::Object(b)) => {
-            for (key, value) in a {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&path, value, b.get(key).unwrap_or(&serde_json::Value::Null), fields);
-            }
-        }
-        (a, b) if a == b => {}
-        (a, b) => fields.push(format!("{path}: {a} != {b}")),
     }
 }
 

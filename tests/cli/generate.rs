@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lapsegan::cli::record::digest;
+use lapsegan::cli::digest::Digest;
 use lapsegan::data::plate::{Origin, Plate};
 
 use crate::support::drawings::Drawing;
@@ -11,7 +11,7 @@ use crate::support::programs::{expect_nothing_left, fail, names, succeed};
 use crate::support::small_disk::SmallDisk;
 
 /// Trains nothing and returns a run folder with the untrained networks.
-fn untrained(dir: &Path) -> PathBuf {
+pub(super) fn untrained(dir: &Path) -> PathBuf {
     let data = dir.join("discs.ome.zarr");
     Drawing { splits: [4; 3], side: 16, ..Drawing::real() }.write(&data);
     let run = dir.join("run");
@@ -20,9 +20,12 @@ fn untrained(dir: &Path) -> PathBuf {
     run
 }
 
-fn generate<'a>(checkpoint: &'a Path, output: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn generate<'a>(checkpoint: &'a Path, output: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec!["--checkpoint", checkpoint.to_str().unwrap(), "--output", output.to_str().unwrap()];
-    all.extend(["--device", "cpu", "--threads", "1", "-q", "--count", "5"]);
+    all.extend(["--device", "cpu", "--threads", "1", "-q"]);
+    if !more.contains(&"--count") {
+        all.extend(["--count", "5"]);
+    }
     all.extend(more);
     all
 }
@@ -37,9 +40,9 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
         path
     };
     let (a, b) = (plate("a.ome.zarr", &[]), plate("b.ome.zarr", &[]));
-    assert_eq!(digest(&a).unwrap(), digest(&b).unwrap());
+    assert_eq!(Digest::of(&a).unwrap(), Digest::of(&b).unwrap());
     let c = plate("c.ome.zarr", &["--seed", "1"]);
-    assert_ne!(digest(&a).unwrap(), digest(&c).unwrap());
+    assert_ne!(Digest::of(&a).unwrap(), Digest::of(&c).unwrap());
 
     let plate = Plate::open(&a).unwrap();
     assert_eq!(plate.meta.origin, Origin::Synthetic);

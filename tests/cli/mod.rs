@@ -4,5 +4,7 @@ mod evaluate;
 mod generate;
 mod prepare;
 mod recipe;
+mod samplesheet;
 mod segment_benchmark;
+mod shards;
 mod train;

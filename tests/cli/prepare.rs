@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use lapsegan::cli::record::digest;
+use lapsegan::cli::digest::Digest;
 use lapsegan::data::plate::{Plate, Split};
 use lapsegan::data::{png, tiff};
 use ndarray::Array2;
@@ -98,7 +98,7 @@ fn a_phantom_plate_is_the_same_bytes_for_the_same_seed() {
             threads,
         ];
         result(&prepare(dir.path(), &[&args[..], &["--output", output]].concat()));
-        digest(&dir.path().join(output)).unwrap()
+        Digest::of(&dir.path().join(output)).unwrap()
     };
     let (a, b, other) = (phantom("4", "1", "a/p"), phantom("4", "2", "b/p"), phantom("5", "1", "c/p"));
     assert_eq!(a, b);

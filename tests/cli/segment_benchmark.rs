@@ -34,7 +34,7 @@ fn text(path: PathBuf) -> String {
 
 #[test]
 fn help_ends_with_examples_and_version_is_one_line() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["score", "--help"]] {
+    for arguments in [&["--help"][..], &["run", "--help"], &["gather", "--help"], &["score", "--help"]] {
         let output = run(PROGRAM, arguments);
         assert!(output.status.success());
         let help = String::from_utf8(output.stdout).unwrap();
@@ -81,6 +81,75 @@ fn a_run_tells_whether_synthetic_sequences_help_and_repeats_byte_by_byte() {
             "{file}"
         );
     }
+}
+
+#[test]
+fn parts_gathered_are_one_run_and_parts_that_make_no_whole_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [real, synthetic] = plates(folder.path());
+    let path = |name: &str| text(folder.path().join(name));
+    let benchmark = |name: &str, more: &[&str]| {
+        let output = path(name);
+        let inputs = ["run", "--real", &real, "--synthetic", &synthetic, "--output", &output, "-q"];
+        let small = ["--steps", "20", "--batch", "8", "--real-sequences", "2", "--device", "cpu"];
+        succeed(PROGRAM, &[&inputs[..], &small, more].concat())
+    };
+    benchmark("one", &[]);
+    for index in 1..=4 {
+        let result = benchmark(&format!("part-{index}"), &["--shard", &format!("{index}/4")]);
+        assert_eq!(result["cells"].as_array().unwrap().len(), if index == 1 { 3 } else { 2 });
+    }
+    let [one, two, three, four, output] = ["part-1", "part-2", "part-3", "part-4", "gathered"].map(path);
+    let gather = |parts: &[&str]| {
+        [&["gather", "--output", &output, "-q"], parts]
+            .concat()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let refused = |parts: &[&str], code: i32, words: &[&str]| {
+        let arguments = gather(parts);
+        fail(PROGRAM, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), code, words);
+        expect_nothing_left(Path::new(&output));
+    };
+    refused(
+        &[&one, &two, &four],
+        65,
+        &["2 of 9 trainings are missing", "arm both with seed 0 (part 3 of 4)"],
+    );
+    refused(&[&one, &two, &three, &four, &two], 65, &["there twice", "part-2 and"]);
+    benchmark("other", &["--shard", "3/4", "--seed", "7"]);
+    refused(&[&one, &two, &path("other"), &four], 65, &["different benchmarks", "seed: "]);
+    refused(&[&one, "nowhere"], 66, &["nowhere"]);
+    refused(&[&path("one")], 66, &["cells.json is not there"]);
+    let damaged = folder.path().join("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    let cells = std::fs::read_to_string(Path::new(&three).join("cells.json")).unwrap();
+    for (from, to) in
+        [("{", "["), ("\"format\":1", "\"format\":2"), ("\"counts\":[{", "\"counts\":[],\"x\":[{")]
+    {
+        std::fs::write(damaged.join("cells.json"), cells.replacen(from, to, 1)).unwrap();
+        refused(&[&one, &two, &text(damaged.clone()), &four], 65, &["damaged", "cells.json"]);
+    }
+
+    // In any order, and with what an engine leaves in a folder.
+    std::fs::write(Path::new(&three).join(".snakemake_timestamp"), "").unwrap();
+    let arguments = gather(&[&four, &two, &one, &three]);
+    succeed(PROGRAM, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    for file in ["scores.json", "report.html", "segmentation_mqc.json"] {
+        let read = |name: &str| std::fs::read(folder.path().join(name).join(file)).unwrap();
+        assert!(read("gathered") == read("one"), "{file} differs");
+    }
+    let table = std::fs::read(folder.path().join("one/segmentation_mqc.json")).unwrap();
+    let table: Value = serde_json::from_slice(&table).unwrap();
+    assert!(table["data"]["synthetic | both"]["difference"].is_f64(), "{table:#}");
+    assert!(
+        table["data"]["synthetic | both"]["verdict"].is_string() && table["headers"]["verdict"].is_object()
+    );
+    let shard = ["run", "--real", &real, "--synthetic", &synthetic, "--output", "x", "--shard"];
+    fail(PROGRAM, &[&shard[..], &["10/10"]].concat(), 2, &["there are 9 cells"]);
+    let bad = run(PROGRAM, &[&shard[..], &["0/4"]].concat());
+    assert_eq!(bad.status.code(), Some(2));
 }
 
 #[test]

@@ -45,11 +45,16 @@ fn discs(dir: &Path, n: usize) -> PathBuf {
     data
 }
 
-/// Returns names and bytes of the newest checkpoint's two files.
-fn newest(run: &Path) -> Vec<(String, Vec<u8>)> {
+/// Returns the newest checkpoint.
+fn newest_path(run: &Path) -> PathBuf {
     let checkpoints = run.join("checkpoints");
     let latest = fs::read_to_string(checkpoints.join("latest")).unwrap();
-    let tensors = checkpoints.join(latest.trim());
+    checkpoints.join(latest.trim())
+}
+
+/// Returns names and bytes of the newest checkpoint's two files.
+fn newest(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let tensors = newest_path(run);
     [tensors.clone(), tensors.with_extension("json")]
         .map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&p).unwrap()))
         .to_vec()
@@ -328,5 +333,70 @@ fn a_run_goes_on_in_another_folder_and_a_finished_one_is_finished_there() {
     fail("train", &train(&data, &fourth, &budget), 140, &["time budget"]);
     assert_eq!(names(&fourth.join("samples")), ["kimg_000000.000.png"]);
     assert!(stats(&fourth).is_empty());
-    fail("train", &train(&data, &folder("fifth"), &["--resume=nowhere"]), 66, &["nowhere"]);
+}
+
+#[test]
+fn the_command_of_a_second_attempt_works_in_the_first_one() {
+    let (dir, data) = plate();
+    let folder = |name: &str| dir.path().join(name);
+    let whole = folder("whole");
+    succeed("train", &train(&data, &whole, &["--kimg", "0.04"]));
+
+    // Nothing there yet: neither the folder to go on from, nor a checkpoint in it.
+    std::fs::create_dir_all(folder("empty/checkpoints")).unwrap();
+    for (name, from) in [("a", None), ("b", Some("nowhere")), ("c", Some("empty"))] {
+        let output = folder(name);
+        let resume = from.map_or("--resume".into(), |from| format!("--resume={}", folder(from).display()));
+        let mut arguments = train(&data, &output, &["--kimg", "0.04", &resume]);
+        arguments.retain(|a| *a != "-q");
+        let first = run("train", &arguments);
+        let text = String::from_utf8_lossy(&first.stderr).into_owned();
+        assert!(first.status.success(), "{text}");
+        assert!(text.contains("starting from the beginning"), "{text}");
+        assert_eq!(text.contains("WARN"), from.is_some(), "{text}");
+        assert!(newest(&output) == newest(&whole), "{name} differs");
+        // The same command again finds a finished run.
+        succeed("train", &arguments);
+    }
+
+    // Killed between the two files of its first checkpoint: nothing was complete.
+    let torn = folder("torn");
+    std::fs::create_dir_all(torn.join("checkpoints")).unwrap();
+    std::fs::write(torn.join("checkpoints/kimg_000000.000.safetensors"), "whole, but alone").unwrap();
+    succeed("train", &train(&data, &torn, &["--kimg", "0.04", "--resume"]));
+    assert!(newest(&torn) == newest(&whole), "after a torn first checkpoint the bytes differ");
+
+    // Weights to start from do not count any more when the run goes on.
+    let init = newest_path(&whole);
+    let [once, twice] = ["once", "twice"].map(folder);
+    let start = ["--init", init.to_str().unwrap(), "--resume"];
+    succeed("train", &train(&data, &once, &[&start[..], &["--kimg", "0.04"]].concat()));
+    succeed("train", &train(&data, &twice, &[&start[..], &["--kimg", "0.02"]].concat()));
+    succeed("train", &train(&data, &twice, &[&start[..], &["--kimg", "0.04"]].concat()));
+    assert!(newest(&twice) == newest(&once), "two parts differ from one");
+    assert!(newest(&once) != newest(&whole), "the weights were not taken");
+}
+
+#[test]
+fn files_that_engines_leave_are_passed_over() {
+    let (dir, data) = plate();
+    let whole = dir.path().join("whole");
+    succeed("train", &train(&data, &whole, &["--kimg", "0.04"]));
+    let output = dir.path().join("run");
+    succeed("train", &train(&data, &output, &["--kimg", "0.02"]));
+    for place in [&data, &output, &output.join("checkpoints")] {
+        std::fs::write(place.join(".snakemake_timestamp"), "").unwrap();
+    }
+    // The plate is the same as far as anybody can tell.
+    succeed("train", &train(&data, &output, &["--kimg", "0.04", "--resume"]));
+    assert!(newest(&output) == newest(&whole), "the bytes differ");
+    let synthetic = dir.path().join("synthetic.ome.zarr");
+    let [run, synthetic] = [&output, &synthetic].map(|path| path.to_str().unwrap());
+    let few = ["--count", "4", "--label-route", "none", "--device", "cpu", "-q"];
+    succeed("generate", &[&["--checkpoint", run, "--output", synthetic], &few[..]].concat());
+    std::fs::write(dir.path().join("synthetic.ome.zarr/.snakemake_timestamp"), "").unwrap();
+    let evaluation = dir.path().join("evaluation");
+    let plates = ["--real", data.to_str().unwrap(), "--synthetic", synthetic];
+    let quick = ["--output", evaluation.to_str().unwrap(), "--count", "4", "--set", "draws=2", "-q"];
+    succeed("evaluate", &[&plates[..], &quick].concat());
 }

@@ -95,6 +95,7 @@ impl Drawing {
             normalise: "percentile".into(),
             trained_on: owned(&self.trained_on),
             notes: Vec::new(),
+            part: None,
         }
     }
 

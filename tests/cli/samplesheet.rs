@@ -1,0 +1,112 @@
+//! `prepare check`: samplesheets of the workflows.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::programs::{fail, names, run, run_in, succeed};
+
+const HEADER: &str = "sample,kind,name,path,pixel_size,frame_interval\n";
+
+fn write(dir: &Path, rows: &str) -> String {
+    let path = dir.join("samples.csv");
+    fs::write(&path, format!("{HEADER}{rows}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_good_sheet_is_printed_by_sample_with_paths_as_seen_from_here() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["m/phase", "m/cells", "p.ome.zarr"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    fs::write(dir.path().join("p.ome.zarr/zarr.json"), "{}").unwrap();
+    let sheet = write(
+        dir.path(),
+        "A,channel,phase,m/phase,0.1,300\nP,plate,,p.ome.zarr,,\nA,labels,cells,m/cells,,300\nS,phantom,,,,\n",
+    );
+    let before = names(dir.path());
+    let result = succeed("prepare", &["check", &sheet]);
+    let samples = result["samples"].as_array().unwrap();
+    let kinds: Vec<_> =
+        samples.iter().map(|s| (s["sample"].as_str().unwrap(), s["kind"].as_str().unwrap())).collect();
+    assert_eq!(kinds, [("A", "recording"), ("P", "plate"), ("S", "phantom")]);
+    assert_eq!((&samples[0]["pixel_size"], &samples[0]["frame_interval"]), (&0.1.into(), &300.0.into()));
+    let row = &samples[0]["rows"][1];
+    assert_eq!((&row["line"], &row["kind"], &row["name"]), (&4.into(), &"labels".into(), &"cells".into()));
+    assert_eq!(row["path"], "m/cells");
+    assert_eq!(row["resolved"].as_str().unwrap(), dir.path().join("m/cells").to_str().unwrap());
+    assert_eq!(names(dir.path()), before, "check writes nothing");
+    // From its own folder, and with the paths elsewhere.
+    let here = run_in(dir.path(), "prepare", &["check", "samples.csv"]);
+    assert!(here.status.success());
+    let there = run_in(Path::new("/"), "prepare", &["check", &sheet, "--base", dir.path().to_str().unwrap()]);
+    assert!(there.status.success());
+}
+
+#[test]
+fn everything_wrong_is_listed_at_once_and_missing_paths_have_a_code_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("there")).unwrap();
+    fs::write(dir.path().join("file.tif"), "").unwrap();
+    let sheet = write(dir.path(), "A,channel,phase,gone/phase,,\nA,channel,gfp,there,,\n");
+    fail(
+        "prepare",
+        &["check", &sheet],
+        66,
+        &["1 problem\n", "line 2, column 4 (path)", "gone/phase is not there"],
+    );
+    succeed("prepare", &["check", &sheet, "--missing-ok"]);
+
+    let rows = "A,channel,phase,gone,,\nA,channel,phase,there,0,\nB,plate,,there,,\nC,channel,x,file.tif,,\n";
+    let sheet = write(dir.path(), rows);
+    let words = [
+        "5 problems",
+        "line 2, column 4 (path)",
+        "line 3, column 3 (name): channel phase of sample A is on line 2 already",
+        "line 3, column 5 (pixel_size): is `0`",
+        "line 4, column 4 (path)",
+        "no zarr.json",
+        "line 5, column 4 (path)",
+        "is a file",
+    ];
+    fail("prepare", &["check", &sheet], 65, &words);
+    let many = write(dir.path(), &"A B,what,,,,\n".repeat(500));
+    fail("prepare", &["check", &many], 65, &["1000 problems", "and 950 more"]);
+}
+
+#[test]
+fn sheets_that_are_none_are_refused_without_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let sheet = dir.path().join("s.csv");
+    let path = sheet.to_str().unwrap();
+    fail("prepare", &["check", path], 66, &["s.csv is not there", "samplesheet"]);
+    fail("prepare", &["check", dir.path().to_str().unwrap()], 66, &["samplesheet"]);
+    for (bytes, words) in [
+        (&b""[..], "no rows"),
+        (b"\0\0\0\0", "expected one of sample"),
+        (b"\x89PNG\r\n\x1a\n", "no UTF-8"),
+        (b"sample;kind;name;path\nA;channel;x;y\n", "semicolons"),
+        (b"sample,kind,name,path\n\"A,channel,x,y\n", "line 2: has 1 fields, expected 4"),
+        (b"sample,kind,path\n", "the header has no column name"),
+    ] {
+        fs::write(&sheet, bytes).unwrap();
+        fail("prepare", &["check", path], 65, &[words]);
+    }
+    let good = write(dir.path(), "S,phantom,,,,\n");
+    fail("prepare", &["check", &good, "--base", "nowhere"], 66, &["nowhere", "--base"]);
+    fail("prepare", &["check", &good, "--set", "a=1"], 2, &["--set"]);
+    assert_eq!(run("prepare", &["check"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_example_in_the_help_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let help = String::from_utf8(run("prepare", &["check", "--help"]).stdout).unwrap();
+    let examples: Vec<&str> = help.split("Examples:").nth(1).unwrap().trim().lines().map(str::trim).collect();
+    assert_eq!(examples.len(), 2, "{help}");
+    for example in examples {
+        let arguments: Vec<&str> = example.split_whitespace().skip(1).collect();
+        let output = run_in(root, "prepare", &arguments);
+        assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
