@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := target/release
 
-.PHONY: help setup build demo test check interop kill bench clean
+.PHONY: help setup build demo test check hpc interop kill bench clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,8 +22,12 @@ build: setup ## Build the five programs
 demo: build ## A recording through all five programs, in minutes on a CPU (phantom, or RECORDING=DIR)
 	@RECORDING="$(RECORDING)" LABELS="$(LABELS)" INTERVAL="$(INTERVAL)" bash workflows/demo.sh
 
-test: setup ## Run all tests
+test: setup ## Run all tests, and the workflows on this machine
 	cargo test --release --locked --workspace
+	bash tests/workflows.sh
+
+hpc: build ## Slurm, containers and workflow engines, really started (Debian, root; tests/hpc)
+	bash tests/hpc/run.sh
 
 check: setup ## Everything that must be clean: format, clippy, tests, docs
 	cargo fmt --check

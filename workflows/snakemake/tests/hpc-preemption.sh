@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A training that Slurm cancels, preempts or stops at its time limit is tried again by itself, goes on from its
-# checkpoint, and ends with the same bytes as one that nobody disturbed. LAPSEGAN_SIF: all of it in the container.
+# checkpoint, and ends with the same bytes as one that nobody disturbed.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -8,14 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 snakemake_from_cache
 work_folder
 slurm_on_path
-container=()
-settings=(gpu=1)
-if [ -s "${LAPSEGAN_SIF:-}" ] && command -v apptainer >/dev/null; then
-  container=(--sdm apptainer)
-  settings+=("container=$(realpath "$LAPSEGAN_SIF")")
-else
-  programs_on_path
-fi
+programs_on_path
 sheet=$(phantom_only)
 
 start() { # NAME SETTINGS...: one training through Slurm, in the background; sets $engine
@@ -23,7 +16,7 @@ start() { # NAME SETTINGS...: one training through Slurm, in the background; set
   shift
   new_run "$name" "$sheet"
   sed -i 's/kimg: 0.1/kimg: 0.6/' "$work/$name/config/config.yaml"
-  in_slurm "$name" "${container[@]}" "results/phantom/model.safetensors" --config "${settings[@]}" "$@" >"$work/$name.log" 2>&1 &
+  in_slurm "$name" "results/phantom/model.safetensors" --config gpu=1 "$@" >"$work/$name.log" 2>&1 &
   engine=$!
 }
 training_job() { squeue -h -t running,pending -o '%i %k' | awk '/rule_train/ {print $1; exit}'; }

@@ -1,0 +1,42 @@
+// A recording (folders of frames) to a dataset plate.
+process PREPARE {
+    tag "${meta.id}"
+    label 'process_low'
+
+    input:
+    tuple val(meta), val(channels), path(frames, stageAs: 'frames?/*'), val(labels), path(masks, stageAs: 'masks?/*')
+
+    output:
+    tuple val(meta), path("${prefix}.ome.zarr"), path("${prefix}.digest.json"), emit: plate
+    tuple val("${task.process}"), val('prepare'), eval("prepare --version | sed 's/.* //'"), topic: versions, emit: versions_prepare
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    prefix = task.ext.prefix ?: "${meta.id}"
+    def args = task.ext.args ?: ''
+    // A single folder arrives as a path, several as a list.
+    def folders = [frames].flatten().withIndex().collect { folder, i -> "--channel '${channels[i]}=${folder}'" }
+    folders += [masks].flatten().withIndex().collect { folder, i -> "--labels '${labels[i]}=${folder}'" }
+    def pixel_size = meta.pixel_size ? "--pixel-size ${meta.pixel_size}" : ''
+    def frame_interval = meta.frame_interval ? "--frame-interval ${meta.frame_interval}" : ''
+    """
+    prepare \\
+        ${folders.join(' \\\n        ')} \\
+        ${pixel_size} ${frame_interval} \\
+        --output ${prefix}.ome.zarr \\
+        --digest ${prefix}.digest.json \\
+        --threads ${task.cpus} \\
+        ${args}
+    """
+
+    stub:
+    prefix = task.ext.prefix ?: "${meta.id}"
+    def names = labels.collect { name -> "\"${name}\"" }.join(',')
+    """
+    mkdir ${prefix}.ome.zarr
+    echo '{"zarr_format":3,"node_type":"group","attributes":{"lapsegan":{"labels":[${names}]}}}' > ${prefix}.ome.zarr/zarr.json
+    echo '{}' > ${prefix}.digest.json
+    """
+}
