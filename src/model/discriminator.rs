@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::config::ModelConfig;
 use super::equalized::{BiasActivation, Conv, Linear, channels_last};
+use super::fused;
 use super::non_local::NonLocalBlock;
 use super::residual::ResidualBlock;
 use super::scale::{Downscale, Upscale};
@@ -122,8 +123,9 @@ impl Discriminator {
         for (i, block) in self.encoder.iter().enumerate() {
             x = block.forward(&x);
             if let Some(down) = self.downscale.get(i) {
-                let smaller = down.forward(&x);
-                skips.push(std::mem::replace(&mut x, smaller));
+                let (down_input, skip) = fused::fork(&x);
+                skips.push(skip);
+                x = down.forward(&down_input);
             }
         }
         let (hidden, activation, out) = &self.head;

@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -131,6 +132,32 @@ INLINE void project_backward(T *gx, float *gw, float *row, const float *g, const
   }
 }
 
+template <typename T> INLINE void add(T *y, const T *a, const T *b, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) store(y + i, load(a[i]) + load(b[i]));
+}
+
+// One row of the doubled image: [H, W, C] -> [2W, C] of row `row`, bilinear in a frame of zeros, times `gain`.
+template <typename T>
+INLINE void double_row(T *y, const T *x, int64_t row, float gain, int64_t height, int64_t width, int64_t channels) {
+  const int64_t top = (row + 1) / 2 - 1; // this source row and the next
+  const float lower = row % 2 == 0 ? 0.75f : 0.25f;
+  const float rows[2] = {top >= 0 ? gain * (1 - lower) : 0.0f, top + 1 < height ? gain * lower : 0.0f};
+  const T *line[2] = {x + std::max<int64_t>(top, 0) * width * channels, x + std::min(top + 1, height - 1) * width * channels};
+  for (int64_t column = 0; column < 2 * width; ++column) {
+    const int64_t left = (column + 1) / 2 - 1;
+    const float right = column % 2 == 0 ? 0.75f : 0.25f;
+    const float columns[2] = {left >= 0 ? 1 - right : 0.0f, left + 1 < width ? right : 0.0f};
+    const int64_t a = std::max<int64_t>(left, 0) * channels, b = std::min(left + 1, width - 1) * channels;
+    const float w00 = rows[0] * columns[0], w01 = rows[0] * columns[1], w10 = rows[1] * columns[0], w11 = rows[1] * columns[1];
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      store(y + column * channels + c, w00 * load(line[0][a + c]) + w01 * load(line[0][b + c]) +
+                                           w10 * load(line[1][a + c]) + w11 * load(line[1][b + c]));
+    }
+  }
+}
+
 template <typename T> INLINE void leaky_relu(T *y, const T *x, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -168,6 +195,10 @@ template <typename T> INLINE void leaky_relu_backward(T *gx, const T *g, const T
   FOR_ALL_CPUS void run_project_backward(T *gx, float *gw, float *row, const float *g, const T *x, const float *w,    \
                                          int64_t p, int64_t c, int64_t m) {                                            \
     project_backward<T>(gx, gw, row, g, x, w, p, c, m);                                                                \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_add(T *y, const T *a, const T *b, int64_t n) { add<T>(y, a, b, n); }                          \
+  FOR_ALL_CPUS void run_double_row(T *y, const T *x, int64_t row, float gain, int64_t h, int64_t w, int64_t c) {      \
+    double_row<T>(y, x, row, gain, h, w, c);                                                                           \
   }                                                                                                                    \
   FOR_ALL_CPUS void run_leaky_relu(T *y, const T *x, int64_t n) { leaky_relu<T>(y, x, n); }                           \
   FOR_ALL_CPUS void run_leaky_relu_backward(T *gx, const T *g, const T *y, int64_t n) {                               \
@@ -443,16 +474,55 @@ struct Filter : torch::autograd::Function<Filter> {
 
 // Bilinear doubling in a frame of zeros; its adjoint is a depthwise convolution with stride 2.
 struct Double : torch::autograd::Function<Double> {
-  // x [N, C, H, W] -> [N, C, 2H, 2W]; kernel [C, 1, 4, 4] of the adjoint; mask [2H, 2W] holds the gain and the frame
-  static Tensor forward(AutogradContext *context, const Tensor &x, const Tensor &kernel, const Tensor &mask) {
-    context->save_for_backward({kernel, mask});
-    return at::upsample_bilinear2d(x, {2 * x.size(2), 2 * x.size(3)}, false).mul_(mask);
+  // x [N, C, H, W] -> [N, C, 2H, 2W]; kernel [C, 1, 4, 4] of the adjoint
+  static Tensor forward(AutogradContext *context, const Tensor &input, const Tensor &kernel, double gain) {
+    context->save_for_backward({kernel});
+    const Tensor x = last(input);
+    const int64_t n = x.size(0), c = x.size(1), h = x.size(2), w = x.size(3);
+    const Tensor y = at::empty({n, c, 2 * h, 2 * w}, x.options(), at::MemoryFormat::ChannelsLast);
+    const float factor = static_cast<float>(gain);
+    typed(x, [&](auto *type) {
+      auto *yp = at_start(y, type), *xp = at_start(x, type);
+      at::parallel_for(0, n * 2 * h, 1 + 8192 / (w * c), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          run_double_row(yp + i * 2 * w * c, xp + i / (2 * h) * h * w * c, i % (2 * h), factor, h, w, c);
+        }
+      });
+    });
+    return y;
   }
 
   static variable_list backward(AutogradContext *context, const variable_list &grads) {
-    const auto saved = context->get_saved_variables();
-    const Tensor &kernel = saved[0];
+    const Tensor kernel = context->get_saved_variables()[0];
     return {at::conv2d(last(grads[0]), kernel, {}, 2, 1, 1, kernel.size(0)), Variable(), Variable()};
+  }
+};
+
+Tensor sum_of(const Tensor &a_, const Tensor &b_) {
+  const Tensor a = last(a_), b = last(b_), y = at::empty_like(a);
+  typed(a, [&](auto *type) {
+    auto *yp = at_start(y, type), *ap = at_start(a, type), *bp = at_start(b, type);
+    at::parallel_for(0, a.numel(), 32768, [&](int64_t i, int64_t j) { run_add(yp + i, ap + i, bp + i, j - i); });
+  });
+  return y;
+}
+
+struct Add : torch::autograd::Function<Add> {
+  static Tensor forward(AutogradContext *, const Tensor &a, const Tensor &b) { return sum_of(a, b); }
+  static variable_list backward(AutogradContext *, const variable_list &grads) { return {grads[0], grads[0]}; }
+};
+
+// Features that two layers read: their gradients meet in our own sum.
+struct Fork : torch::autograd::Function<Fork> {
+  static variable_list forward(AutogradContext *context, const Tensor &x) {
+    context->set_materialize_grads(false);
+    return {x.alias(), x.alias()};
+  }
+  static variable_list backward(AutogradContext *, const variable_list &grads) {
+    const Tensor &a = grads[0], &b = grads[1];
+    if (!a.defined()) return {b};
+    if (!b.defined()) return {a};
+    return {at::GradMode::is_enabled() ? a + b : sum_of(a, b)};
   }
 };
 
@@ -495,7 +565,17 @@ Tensor *lapsegan_leaky_relu(const Tensor *x) {
 Tensor *lapsegan_filter(const Tensor *x, const Tensor *kernel, int64_t padding) {
   return guarded([&] { return Filter::apply(*x, *kernel, padding); });
 }
-Tensor *lapsegan_double(const Tensor *x, const Tensor *kernel, const Tensor *mask) {
-  return guarded([&] { return Double::apply(*x, *kernel, *mask); });
+Tensor *lapsegan_double(const Tensor *x, const Tensor *kernel, double gain) {
+  return guarded([&] { return Double::apply(*x, *kernel, gain); });
+}
+Tensor *lapsegan_add(const Tensor *a, const Tensor *b) {
+  return guarded([&] { return Add::apply(*a, *b); });
+}
+Tensor *lapsegan_fork(const Tensor *x, Tensor **second) {
+  return guarded([&] {
+    const variable_list both = Fork::apply(*x);
+    *second = new Tensor(both[1]);
+    return both[0];
+  });
 }
 }

@@ -22,7 +22,9 @@ unsafe extern "C" {
     fn lapsegan_prepare(w: RawTensor, gain: f64, half: bool) -> RawTensor;
     fn lapsegan_leaky_relu(x: RawTensor) -> RawTensor;
     fn lapsegan_filter(x: RawTensor, kernel: RawTensor, padding: i64) -> RawTensor;
-    fn lapsegan_double(x: RawTensor, kernel: RawTensor, mask: RawTensor) -> RawTensor;
+    fn lapsegan_double(x: RawTensor, kernel: RawTensor, gain: f64) -> RawTensor;
+    fn lapsegan_add(a: RawTensor, b: RawTensor) -> RawTensor;
+    fn lapsegan_fork(x: RawTensor, second: *mut RawTensor) -> RawTensor;
 }
 
 /// Returns `lrelu(d x + noise + bias)` and takes `x` over, whose memory it may use.
@@ -91,11 +93,37 @@ pub(super) fn filter(x: &Tensor, kernel: &Tensor, padding: i64) -> Tensor {
     adopt(unsafe { lapsegan_filter(raw(x), raw(kernel), padding) })
 }
 
-/// Returns `x [N, C, H, W]` bilinearly doubled and times `mask [2H, 2W]`; `kernel [C, 1, 4, 4]` belongs to the adjoint,
-/// a convolution with stride 2.
-pub(super) fn double(x: &Tensor, kernel: &Tensor, mask: &Tensor) -> Tensor {
-    // SAFETY: see `adopt`.
-    adopt(unsafe { lapsegan_double(raw(x), raw(kernel), raw(mask)) })
+/// Returns `x [N, C, H, W]` bilinearly doubled in a frame of zeros and times `gain`; `kernel [C, 1, 4, 4]` belongs to the
+/// adjoint, a convolution with stride 2.
+pub(super) fn double(x: &Tensor, kernel: &Tensor, gain: f64) -> Tensor {
+    if serves(x) {
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_double(raw(x), raw(kernel), gain) });
+    }
+    let (_, _, h, w) = x.size4().expect("x has four axes");
+    let framed = x.constant_pad_nd([1, 1, 1, 1]);
+    let large = framed.upsample_bilinear2d([2 * (h + 2), 2 * (w + 2)], false, None, None);
+    large.narrow(2, 2, 2 * h).narrow(3, 2, 2 * w) * gain
+}
+
+/// Returns `a + b`, of equal shape and kind.
+pub(super) fn add(a: &Tensor, b: &Tensor) -> Tensor {
+    if serves(a) && a.kind() == b.kind() {
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_add(raw(a), raw(b)) });
+    }
+    a + b
+}
+
+/// Returns `x` twice, for two layers that read it: their gradients meet in one pass.
+pub(super) fn fork(x: &Tensor) -> (Tensor, Tensor) {
+    if serves(x) && x.requires_grad() {
+        let mut second = std::ptr::null();
+        // SAFETY: see `adopt`; the second tensor is there where the first is.
+        let first = adopt(unsafe { lapsegan_fork(raw(x), &raw mut second) });
+        return (first, adopt(second));
+    }
+    (x.shallow_clone(), x.shallow_clone())
 }
 
 fn serves(x: &Tensor) -> bool {
@@ -183,6 +211,12 @@ mod tests {
             check("project", &[x(), random(&[n, 3, c])], &|i| project(&i[0], &i[1]));
             check("leaky_relu", &[x()], &|i| leaky_relu(&i[0] * 1.0));
             check("prepare", &[random(&[n, c, 3, 3])], &|i| prepare(&i[0], 0.7, i[0].kind()));
+            check("add", &[x(), random(&[n, c, h, w])], &|i| add(&i[0], &i[1]));
+            check("fork", &[x(), random(&[n, c])], &|i| {
+                let (a, b) = fork(&i[0]);
+                scale(&a, &i[1]) * b.square() + fork(&i[0]).1
+            });
+            check("double", &[x()], &|i| upsample(&i[0], 3.0));
             // Not channels last.
             check("leaky_relu, rows last", &[random(&[n, c, h, w])], &|i| leaky_relu(&i[0] * 1.0));
         }

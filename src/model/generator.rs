@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::{ModelConfig, Wiring};
 use super::equalized::channels_last;
+use super::fused;
 use super::mapping::Mapping;
 use super::modulated_conv::{Mode, Style};
 use super::synthesis::{OutputBlock, StyledConv};
@@ -104,8 +105,9 @@ impl Generator {
                 &noise(domain, 0, 4),
             );
             conv_style.get_or_insert(style);
+            let (h, read) = fused::fork(&h);
             let (image, style) =
-                stack.start_output.forward(&h, &style_of(&slot(1), output_style.as_ref()), None);
+                stack.start_output.forward(&read, &style_of(&slot(1), output_style.as_ref()), None);
             output_style.get_or_insert(style);
             features.push(h);
             images.push(image);
@@ -128,8 +130,9 @@ impl Generator {
                 // Reference: the published code feeds every domain's output block from the first domain's features.
                 let source = domain.min(self.live_domains() - 1);
                 let style = style_of(&latent, shared.as_ref());
-                let (image, style) =
-                    stack.outputs[i].forward(&features[source], &style, Some(&images[domain]));
+                let (kept, read) = fused::fork(&features[source]);
+                features[source] = kept;
+                let (image, style) = stack.outputs[i].forward(&read, &style, Some(&images[domain]));
                 images[domain] = image;
                 shared.get_or_insert(style);
             }

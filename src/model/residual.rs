@@ -4,6 +4,7 @@ use tch::Tensor;
 use tch::nn::Path;
 
 use super::equalized::{BiasActivation, Conv};
+use super::fused;
 use super::resample::append_minibatch_std;
 
 /// What keeps the variance of a sum of two.
@@ -38,13 +39,16 @@ impl ResidualBlock {
 
     /// `[N, I, H, W] -> [N, O, H, W]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let input =
-            self.minibatch_std.map_or_else(|| x.shallow_clone(), |group| append_minibatch_std(x, group));
+        let (x, beside) = fused::fork(x);
+        let input = match self.minibatch_std {
+            Some(group) => append_minibatch_std(&x, group),
+            None => x,
+        };
         let [(first, first_activation), (last, last_activation)] = &self.main;
         let main = first.forward_activated(&input, first_activation, 1.0);
         // The common factor 1 / sqrt 2 rides on the weights.
-        last.forward_activated(&main, last_activation, HALF_POWER)
-            + through(self.shortcut.as_ref(), x, HALF_POWER)
+        let main = last.forward_activated(&main, last_activation, HALF_POWER);
+        fused::add(&main, &through(self.shortcut.as_ref(), &beside, HALF_POWER))
     }
 }
 
