@@ -38,9 +38,11 @@ impl BiasActivation {
 
     /// Returns the activation of `[N, C]` or `[N, C, H, W]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let bias = self.bias.to_kind(x.kind());
-        let bias = if x.dim() == 4 { bias.view([1, -1, 1, 1]) } else { bias };
-        leaky_relu(x + bias)
+        if x.dim() == 4 {
+            fused::bias_leaky_relu(x, &self.bias)
+        } else {
+            leaky_relu(x + self.bias.to_kind(x.kind()))
+        }
     }
 }
 

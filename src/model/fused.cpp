@@ -541,9 +541,10 @@ template <typename F> Tensor *guarded(F body) {
 
 extern "C" {
 const char *lapsegan_fused_problem() { return problem.c_str(); }
-Tensor *lapsegan_epilogue(const Tensor *x, const Tensor *d, const Tensor *noise, const Tensor *b) {
+// `in_place`: where no graph is kept, x may be written over.
+Tensor *lapsegan_epilogue(const Tensor *x, const Tensor *d, const Tensor *noise, const Tensor *b, bool in_place) {
   return guarded([&] {
-    if (!at::GradMode::is_enabled()) return Epilogue::run(*x, *d, *noise, *b, true);
+    if (!at::GradMode::is_enabled()) return Epilogue::run(*x, *d, *noise, *b, in_place);
     return Epilogue::apply(*x, *d, *noise, *b);
   });
 }

@@ -16,7 +16,13 @@ type RawTensor = *const c_void;
 
 unsafe extern "C" {
     fn lapsegan_fused_problem() -> *const c_char;
-    fn lapsegan_epilogue(x: RawTensor, d: RawTensor, noise: RawTensor, bias: RawTensor) -> RawTensor;
+    fn lapsegan_epilogue(
+        x: RawTensor,
+        d: RawTensor,
+        noise: RawTensor,
+        bias: RawTensor,
+        in_place: bool,
+    ) -> RawTensor;
     fn lapsegan_scale(x: RawTensor, s: RawTensor) -> RawTensor;
     fn lapsegan_project(x: RawTensor, w: RawTensor) -> RawTensor;
     fn lapsegan_prepare(w: RawTensor, gain: f64, half: bool) -> RawTensor;
@@ -34,11 +40,23 @@ unsafe extern "C" {
 pub(super) fn epilogue(x: Tensor, d: &Tensor, noise: &Tensor, bias: &Tensor) -> Tensor {
     if serves(&x) {
         // SAFETY: see `adopt`.
-        return adopt(unsafe { lapsegan_epilogue(raw(&x), raw(d), raw(noise), raw(bias)) });
+        return adopt(unsafe { lapsegan_epilogue(raw(&x), raw(d), raw(noise), raw(bias), true) });
     }
     let noise = noise.to_kind(x.kind());
     let shifted = noise.addcmul(&x, &wide(d, &x)) + bias.to_kind(x.kind()).view([1, -1, 1, 1]);
     leaky_relu(shifted)
+}
+
+/// Returns `lrelu(x + bias)`. `x [N, C, H, W]`, `bias [C]`
+pub(super) fn bias_leaky_relu(x: &Tensor, bias: &Tensor) -> Tensor {
+    if serves(x) {
+        let (n, c, h, w) = x.size4().expect("x has four axes");
+        let neutral = (Kind::Float, x.device());
+        let (ones, zeros) = (Tensor::ones([n, c], neutral), Tensor::zeros([1, 1, h, w], neutral));
+        // SAFETY: see `adopt`.
+        return adopt(unsafe { lapsegan_epilogue(raw(x), raw(&ones), raw(&zeros), raw(bias), false) });
+    }
+    leaky_relu(x + bias.to_kind(x.kind()).view([1, -1, 1, 1]))
 }
 
 /// Returns `x` with every channel of every sample times its own factor. `x [N, C, H, W]`, `s [N, C]`.
@@ -207,6 +225,7 @@ mod tests {
                 let [d, noise, bias] = others;
                 check("epilogue", &[x(), d, noise, bias], &|i| epilogue(&i[0] * 1.0, &i[1], &i[2], &i[3]));
             }
+            check("bias_leaky_relu", &[x(), random(&[c])], &|i| bias_leaky_relu(&i[0], &i[1]));
             check("scale", &[x(), random(&[n, c])], &|i| scale(&i[0], &i[1]));
             check("project", &[x(), random(&[n, 3, c])], &|i| project(&i[0], &i[1]));
             check("leaky_relu", &[x()], &|i| leaky_relu(&i[0] * 1.0));
