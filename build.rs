@@ -12,7 +12,9 @@ fn main() {
 
 /// Compiles against the headers that tch itself is compiled against.
 fn compile(source: &str) {
-    println!("cargo:rerun-if-changed={source}");
+    for file in [source, "src/model/fused_kernels.h"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let libtorch =
         std::env::var("LIBTORCH").expect("LIBTORCH, set by .cargo/config.toml, names the folder of libtorch");
