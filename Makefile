@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := target/release
 
-.PHONY: help setup build demo test check hpc interop kill bench clean
+.PHONY: help setup build demo test check hpc interop kill mutate bench clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,10 +24,10 @@ demo: build ## A recording through all five programs, in minutes on a CPU (phant
 
 test: setup ## Run all tests, and the workflows on this machine
 	cargo test --release --locked --workspace
-	bash tests/workflows.sh
+	bash tests/workflows/run.sh quick
 
-hpc: build ## Slurm, containers and workflow engines, really started (Debian, root; tests/hpc)
-	bash tests/hpc/run.sh
+hpc: build ## Slurm, containers and workflow engines, really started (Debian, root; tests/workflows)
+	bash tests/workflows/run.sh hpc
 
 check: setup ## Everything that must be clean: format, clippy, tests, docs
 	cargo fmt --check
@@ -39,13 +39,17 @@ interop: build ## Check plates with two OME-Zarr validators, event files with Te
 	bash tests/interop/validate.sh
 	bash tests/interop/tensorboard.sh
 
-kill: build ## Kill a training 50 times at random moments: it must end with the same bytes
+kill: build ## Kill a training 50 times, and all commands 330 times, at random moments: they must end with the same bytes
 	python3 tests/kill/kill.py
+	LAPSEGAN_KILLS=330 cargo test --release --locked --workspace --test torch drivers::kills -- --nocapture
+
+mutate: setup ## 1,200 damaged inputs through all programs (minutes): each is taken or refused cleanly
+	LAPSEGAN_MUTATIONS=1200 cargo test --release --locked --workspace --test torch -- --nocapture damaged_input_is_taken_or_refused
 
 bench: build ## Measure and write tests/benches/results/
-	bash tests/benches/bench.sh
-	cargo test --release --locked --bench iteration -- --json tests/benches/results/iteration-cpu.json
-	bash tests/benches/learning.sh
+	python3 tests/benches/bench.py
+	cargo test --release --locked -p lapsegan --bench iteration -- --json tests/benches/results/iteration-cpu.json
+	python3 tests/benches/learning.py
 
 clean: ## Remove build products and the demo's output; libtorch stays
 	cargo clean

@@ -4,6 +4,8 @@
 #   LIBTORCH=/path        use the libtorch that is there (a symbolic link is made)
 #   LAPSEGAN_CUDA=1       everything a GPU needs, about 5 GB on disk
 #   otherwise             the CPU part of the same build, 437 MB: the wheel holds both halves in separate files
+#
+# FOLDER/licenses holds the licence texts of what was fetched.
 set -euo pipefail
 
 version=2.11.0
@@ -26,12 +28,14 @@ fi
 command -v python3 >/dev/null || fail "python3 is missing" "install Python 3 (Debian: apt-get install python3 python3-pip)"
 python3 -m pip --version >/dev/null 2>&1 || fail "pip is missing" "install it (Debian: apt-get install python3-pip)"
 
+here=$(dirname "${BASH_SOURCE[0]}")
 work=$(mktemp -d "$(dirname "$(realpath -m "$target")")/.libtorch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 echo "libtorch: downloading $version ($variant)" >&2
 if [ "$variant" = cuda ]; then
   python3 -m pip install --quiet --no-compile --target "$work/site" "torch==$version" >&2
   mkdir -p "$work/out"
+  python3 "$here/keep-licenses.py" "$work/site" "$work/out/licenses"
   # The libraries find cuDNN and the rest in ../../nvidia, as inside the Python environment.
   mv "$work/site" "$work/out/site"
   ln -s site/torch/lib "$work/out/lib"
@@ -42,6 +46,7 @@ else
   python3 -m pip download --quiet --no-deps --dest "$work/wheels" \
     'nvidia-cuda-runtime>=13,<14' 'nvidia-cuda-cupti>=13,<14' >&2
   mkdir -p "$work/out/lib"
+  python3 "$here/keep-licenses.py" "$work/wheels" "$work/out/licenses"
   python3 - "$work" <<'PY'
 import glob, os, shutil, sys, zipfile
 work = sys.argv[1]

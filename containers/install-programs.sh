@@ -22,7 +22,16 @@ bash containers/fetch-libtorch.sh libtorch
 cargo build --release --locked
 
 install -D -t "$prefix/bin" target/release/{prepare,train,generate,evaluate,segment-benchmark}
-install -D -m 644 -t "$prefix" LICENSE
+# The terms of everything that the image passes on.
+install -D -m 644 -t "$prefix/licenses" LICENSE-MIT LICENSE-APACHE THIRD-PARTY.md
+compgen -G 'libtorch/licenses/torch-*/LICENSE' >/dev/null || {
+  echo "error: libtorch/licenses holds no licence of libtorch; remove libtorch, so that it is fetched anew" >&2
+  exit 1
+}
+cp -R libtorch/licenses "$prefix/licenses/libtorch"
+host=$(rustc -vV | sed -n 's/^host: //p')
+cargo metadata --locked --format-version 1 --filter-platform "$host" |
+  python3 containers/list-crates.py >"$prefix/licenses/rust-crates.txt"
 # Of libtorch only what is loaded at run time, where it was: its parts find each other by relative paths.
 parts=(lib)
 [ ! -d libtorch/site ] || parts+=(site/torch/lib site/nvidia)

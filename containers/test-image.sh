@@ -16,6 +16,10 @@ for program in "${programs[@]}"; do
   missing=$(ldd "$(readlink -f "$(command -v "$program")")" | grep 'not found' || true)
   [ -z "$missing" ] || fail "$program misses $missing"
 done
+prefix=$(dirname "$(dirname "$(readlink -f "$(command -v prepare)")")")
+for text in LICENSE-MIT LICENSE-APACHE THIRD-PARTY.md rust-crates.txt libtorch/torch-2.11.0/LICENSE; do
+  [ -s "$prefix/licenses/$text" ] || fail "$prefix/licenses/$text is missing: an image carries the licences of what is in it"
+done
 command -v ps >/dev/null || fail "ps is missing: engines need it"
 
 run() { # a program whose log is shown only where it fails

@@ -19,7 +19,7 @@ fn commands(text: &str) -> Vec<&str> {
 
 #[test]
 fn the_commands_of_the_five_programs_work_in_their_order() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate::support::root();
     let text = fs::read_to_string(root.join("README.md")).unwrap();
     let commands = commands(&text);
     let programs = ["prepare", "train", "generate", "evaluate", "segment-benchmark"];
@@ -32,9 +32,9 @@ fn the_commands_of_the_five_programs_work_in_their_order() {
     fs::create_dir_all(dir.path().join("demo/readme")).unwrap();
     let link = |name: &str, to: &Path| std::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
     link("test-data", &root.join("test-data"));
-    let binaries = Path::new(env!("CARGO_BIN_EXE_prepare")).parent().unwrap();
+    let binaries: Vec<_> = programs.iter().map(|name| crate::support::programs::path(name)).collect();
     fs::create_dir(dir.path().join("target")).unwrap();
-    link("target/release", binaries);
+    link("target/release", binaries[0].parent().unwrap());
     for command in commands {
         let output = Command::new("bash").args(["-c", command]).current_dir(dir.path()).output().unwrap();
         assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));

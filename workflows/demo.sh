@@ -82,4 +82,13 @@ if [ "$name" = phantom ]; then
   evaluate "$out/shipped.ome.zarr" "$out/shipped-evaluation"
   benchmark "$out/shipped.ome.zarr" "$out/shipped-benchmark"
 fi
-python3 workflows/demo_summary.py "$out"
+
+cat >&2 <<EOF
+
+The tables above say how near the synthetic sequences come, and whether they help. To look at:
+  $out/real.ome.zarr/preview.png
+  $out/synthetic.ome.zarr/contact_sheet.png
+  $out/evaluation/report.html
+  $out/benchmark/report.html
+The plates open in napari: napari --plugin napari-ome-zarr $out/synthetic.ome.zarr
+EOF

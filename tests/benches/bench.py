@@ -1,20 +1,37 @@
-"""Runs the programs and tabulates their times; called by bench.sh, which sets the environment."""
+"""Speed and memory of training and generation on this machine: prints a table, writes tests/benches/results/NAME.json.
+
+  DEVICE=cpu|cuda  PRECISION=float32|bfloat16  THREADS=N  SIZES="32 64"  KIMG=0.4  COUNT=256  NAME=cpu
+  OUT=tests/benches/results  BIN=target/release
+
+Ratios within one run can be trusted; absolute times depend on what else the machine does.
+"""
 
 import json
 import os
 import platform
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
-E = os.environ
-WORK, BIN = Path(E["WORK"]), E["BIN"]
+os.chdir(Path(__file__).parents[2])
+DEFAULTS = {
+    "DEVICE": "cpu",
+    "PRECISION": "float32",
+    "THREADS": "1",
+    "SIZES": "32 64",
+    "KIMG": "0.4",
+    "COUNT": "256",
+    "OUT": "tests/benches/results",
+    "BIN": "target/release",
+}
+E = DEFAULTS | os.environ
 
 
 def run(program, *arguments):
     """Returns the JSON result of a program and its wall time in seconds."""
     start = time.perf_counter()
-    done = subprocess.run([f"{BIN}/{program}", *map(str, arguments), "-q"], check=True, stdout=subprocess.PIPE)
+    done = subprocess.run([f"{E['BIN']}/{program}", *map(str, arguments), "-q"], check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout), time.perf_counter() - start
 
 
@@ -28,18 +45,19 @@ def device_name():
     return platform.processor()
 
 
-def bench(size, preset):
-    data, folder = WORK / f"{size}.ome.zarr", WORK / f"{preset}-{size}"
+def bench(work, size, preset):
+    data, folder = work / f"{size}.ome.zarr", work / f"{preset}-{size}"
     common = ["--device", E["DEVICE"], "--threads", E["THREADS"]]
-    tick = ["--set", f"training.tick_kimg={float(E['KIMG']) / 4}", "--set", f"model.precision={E['PRECISION']}"]
+    slow = ["--allow-slow-bfloat16"] if E["PRECISION"] == "bfloat16" else []
+    tick = [*slow, "--set", f"training.tick_kimg={float(E['KIMG']) / 4}", "--set", f"model.precision={E['PRECISION']}"]
     run("train", "--data", data, "--output", folder, "--preset", preset, "--kimg", E["KIMG"], *tick, *common)
     ticks = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     record = json.loads((folder / "run.json").read_text())
     few, many = int(E["COUNT"]) // 4, int(E["COUNT"])
-    generate = ["--checkpoint", folder, "--label-route", "none", "--precision", E["PRECISION"], *common]
+    generate = [*slow, "--checkpoint", folder, "--label-route", "none", "--precision", E["PRECISION"], *common]
     # The difference of two counts leaves out start and loading.
-    _, short = run("generate", *generate, "--output", WORK / f"a{preset}{size}.ome.zarr", "--count", few)
-    _, long = run("generate", *generate, "--output", WORK / f"b{preset}{size}.ome.zarr", "--count", many)
+    _, short = run("generate", *generate, "--output", work / f"a{preset}{size}.ome.zarr", "--count", few)
+    _, long = run("generate", *generate, "--output", work / f"b{preset}{size}.ome.zarr", "--count", many)
     return {
         "preset": preset,
         "size_px": size,
@@ -51,8 +69,19 @@ def bench(size, preset):
     }
 
 
+def measure(work):
+    """Returns the results for every size and preset, from phantoms below the folder `work`."""
+    results = []
+    for size in E["SIZES"].split():
+        few = ["--positions", 12, "--frames-per-position", 12, "--stride", 1]
+        run("prepare", "phantom", *few, "--size", size, "--output", work / f"{size}.ome.zarr")
+        results += [bench(work, int(size), preset) for preset in ("tiny", "small")]
+    return results
+
+
 def main():
-    results = [bench(int(size), preset) for size in E["SIZES"].split() for preset in ("tiny", "small")]
+    with tempfile.TemporaryDirectory() as work:
+        results = measure(Path(work))
     print(f"{device_name()}, {E['DEVICE']}, {E['THREADS']} thread(s), {E['PRECISION']}\n")
     print(f"{'preset':8}{'px':>5}{'batch':>7}{'train s/kimg':>14}{'generate seq/s':>16}{'peak MiB':>10}{'s/kimg, first = 1':>20}")
     for r in results:
@@ -62,7 +91,8 @@ def main():
             f"{r['generate_sequences_per_s']:16.1f}{r['peak_memory_mib']:10}{ratio:20.2f}"
         )
     report = {"device": device_name(), "threads": int(E["THREADS"]), "precision": E["PRECISION"], "results": results}
-    path = Path(E["OUT"]) / f"{E['NAME']}.json"
+    path = Path(E["OUT"]) / f"{E.get('NAME', E['DEVICE'])}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\n{path}")
 

@@ -35,7 +35,7 @@ done
 echo "== Speed"
 for precision in float32 bfloat16; do
   DEVICE=cuda PRECISION=$precision NAME=cuda-$precision SIZES="${SIZES:-64 128 256}" KIMG="${KIMG:-2}" COUNT=1024 \
-    bash tests/benches/bench.sh
+    python3 tests/benches/bench.py
 done
 
 if [ -x "$BIN/iteration" ]; then

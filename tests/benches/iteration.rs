@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use lapsegan::cli::device;
 use lapsegan::losses::cut_mix::Cut;
+use lapsegan::model::noise::LayerNoise;
 use lapsegan::model::{DiscriminatorConfig, Precision};
 use lapsegan::optim::ema;
 use lapsegan::training::inputs::Inputs;
@@ -110,7 +111,9 @@ fn bench(options: &Options, precision: Precision, device: Device) -> Value {
                 let generator = &state.generator.net;
                 let z = Tensor::randn([options.batch, generator.latent_size()], (Kind::Float, device));
                 let ws = generator.broadcast(&generator.map(&z));
-                let images = generator.synthesise(&ws, &mut generator.random_noise(options.batch));
+                let draw = |_, _, shape: [i64; 4]| Tensor::randn(shape, (Kind::Float, device));
+                let noise = LayerNoise::new(generator, options.batch, draw);
+                let images = generator.synthesise(&ws, &mut noise.source());
                 assert_eq!(images.size()[0], options.batch);
             });
         });
@@ -274,7 +277,7 @@ fn cpu_time() -> f64 {
 }
 
 fn peak_memory_mib() -> u64 {
-    lapsegan::cli::record::peak_memory_mib()
+    lapsegan_core::cli::record::peak_memory_mib()
 }
 
 fn print(rows: &[Value]) {

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use lapsegan::cli::digest::Digest;
-use lapsegan::data::plate::{Plate, Split};
-use lapsegan::data::{png, tiff};
+use lapsegan_core::input::png;
+use lapsegan_core::input::tiff;
+use lapsegan_core::plate::digest::Digest;
+use lapsegan_core::plate::{Plate, Split};
 use ndarray::Array2;
 use tempfile::TempDir;
 use tiff_crate::encoder::{TiffEncoder, colortype};
@@ -14,7 +15,7 @@ use tiff_crate::encoder::{TiffEncoder, colortype};
 use crate::support::programs::{check_refused, names, result, run_in};
 use crate::support::small_disk::SmallDisk;
 
-// The crate, which `lapsegan::data::tiff` hides here.
+// The crate, which `lapsegan_core::input::tiff` hides here.
 use ::tiff as tiff_crate;
 
 /// A recording of two channels with labels, ten frames of 16 x 16 pixels, and a place for the output.
@@ -104,7 +105,7 @@ fn a_phantom_plate_is_the_same_bytes_for_the_same_seed() {
     assert_eq!(a, b);
     assert_ne!(a, other);
     let plate = Plate::open(&dir.path().join("a/p")).unwrap();
-    assert_eq!(plate.meta.label_route.as_deref(), Some("phantom_truth"));
+    assert_eq!(plate.meta.label_route(), Some("phantom_truth"));
     assert!(!plate.meta.single_movie);
 }
 
@@ -183,7 +184,7 @@ fn the_examples_of_the_help_page_work() {
         let output = words.last_mut().unwrap();
         *output = dir.path().join(&*output).display().to_string();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        result(&prepare(Path::new(env!("CARGO_MANIFEST_DIR")), &words));
+        result(&prepare(&crate::support::root(), &words));
     }
 }
 
@@ -258,25 +259,28 @@ fn float_labels_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn an_existing_output_is_kept_unless_told() {
+fn an_existing_output_is_kept_unless_told_and_somebody_elses_always() {
     let recording = Recording::new();
     let output = recording.path("out/p.ome.zarr");
     fs::create_dir(&output).unwrap();
     fs::write(output.join("mine"), "kept").unwrap();
     check_refused(&recording.prepare(&[]), 73, &["out/p.ome.zarr already exists", "--overwrite"]);
+    let words = ["out/p.ome.zarr was not written by this command", "remove it yourself"];
+    check_refused(&recording.prepare(&["--overwrite"]), 73, &words);
     assert_eq!(fs::read_to_string(output.join("mine")).unwrap(), "kept");
+    fs::remove_dir_all(&output).unwrap();
+    result(&recording.prepare(&[]));
+    let before = Digest::of(&output).unwrap();
     // A run that fails changes nothing, also with --overwrite.
     let cut = recording.file("in/phase", 9, "tif");
     let good = fs::read(&cut).unwrap();
     fs::write(&cut, "II*").unwrap();
     check_refused(&recording.prepare(&["--overwrite"]), 65, &["t009.tif"]);
-    assert_eq!(
-        (names(&output), names(&recording.path("out"))),
-        (vec!["mine".into()], vec!["p.ome.zarr".into()])
-    );
+    assert_eq!(names(&recording.path("out")), ["p.ome.zarr"]);
+    assert_eq!(Digest::of(&output).unwrap(), before);
     fs::write(&cut, good).unwrap();
-    result(&recording.prepare(&["--overwrite"]));
-    assert!(!output.join("mine").exists() && output.join("zarr.json").exists());
+    result(&recording.prepare(&["--overwrite", "--normalise", "original"]));
+    assert_ne!(Digest::of(&output).unwrap(), before);
     assert_eq!(names(&recording.path("out")), ["p.ome.zarr"]);
 }
 

@@ -110,7 +110,7 @@ fn labels_are_learnt_as_a_domain_and_generated_with_the_images() {
     let data = dir.path().join("discs.ome.zarr");
     Drawing { splits: [8; 3], side: 16, ..Drawing::real() }.write(&data);
     let run_folder = dir.path().join("run");
-    train(&data, &run_folder, &["model.precision=bfloat16"], &["--label-domain"]);
+    train(&data, &run_folder, &["model.precision=bfloat16"], &["--label-domain", "--allow-slow-bfloat16"]);
     let config = fs::read_to_string(run_folder.join("config.toml")).unwrap();
     assert!(config.contains("foreground") && config.contains("distance"), "{config}");
 
@@ -123,7 +123,35 @@ fn labels_are_learnt_as_a_domain_and_generated_with_the_images() {
     let none = dir.path().join("none.ome.zarr");
     Drawing { splits: [8; 3], side: 16, labels: Vec::new(), ..Drawing::real() }.write(&none);
     let all = arguments(&none, &dir.path().join("no"), &[], &["--label-domain"]);
-    fail("train", &all.iter().map(String::as_str).collect::<Vec<_>>(), 65, &["--label-domain", "no labels"]);
+    fail(
+        "train",
+        &all.iter().map(String::as_str).collect::<Vec<_>>(),
+        65,
+        &["none.ome.zarr", "no labels of objects"],
+    );
+}
+
+#[test]
+fn of_several_labels_the_one_that_is_named_is_learned_and_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("two.ome.zarr");
+    Drawing { splits: [8; 3], side: 16, labels: vec!["zeta", "alpha"], ..Drawing::real() }.write(&data);
+    let run_folder = dir.path().join("run");
+    let all = arguments(&data, &run_folder, &[], &["--label-domain"]);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    fail("train", &all, 2, &["zeta, alpha", "--label zeta"]);
+
+    train(&data, &run_folder, &[], &["--label", "alpha"]);
+    let plate = dir.path().join("synthetic.ome.zarr");
+    let (checkpoint, output) = (run_folder.to_str().unwrap(), plate.to_str().unwrap());
+    let printed =
+        succeed("generate", &["--checkpoint", checkpoint, "--output", output, "--count", "2", "-q"]);
+    assert_eq!(printed["labels"], serde_json::json!(["alpha"]));
+
+    // The same run cannot go on with other labels.
+    let other = arguments(&data, &run_folder, &[], &["--label", "zeta", "--resume"]);
+    let other: Vec<&str> = other.iter().map(String::as_str).collect();
+    fail("train", &other, 65, &["alpha", "zeta"]);
 }
 
 #[test]

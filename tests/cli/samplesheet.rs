@@ -80,7 +80,7 @@ fn sheets_that_are_none_are_refused_without_a_panic() {
     let sheet = dir.path().join("s.csv");
     let path = sheet.to_str().unwrap();
     fail("prepare", &["check", path], 66, &["s.csv is not there", "samplesheet"]);
-    fail("prepare", &["check", dir.path().to_str().unwrap()], 66, &["samplesheet"]);
+    fail("prepare", &["check", dir.path().to_str().unwrap()], 65, &["is a folder"]);
     for (bytes, words) in [
         (&b""[..], "no rows"),
         (b"\0\0\0\0", "expected one of sample"),
@@ -100,7 +100,7 @@ fn sheets_that_are_none_are_refused_without_a_panic() {
 
 #[test]
 fn the_example_in_the_help_works() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = &crate::support::root();
     let help = String::from_utf8(run("prepare", &["check", "--help"]).stdout).unwrap();
     let examples: Vec<&str> = help.split("Examples:").nth(1).unwrap().trim().lines().map(str::trim).collect();
     assert_eq!(examples.len(), 2, "{help}");

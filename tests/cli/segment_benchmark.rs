@@ -2,11 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use lapsegan::benchmark::plates as benchmark_plates;
+use lapsegan::benchmark::settings::BenchmarkSettings;
+use lapsegan_core::plate::compare::{Scope, compare};
+use lapsegan_core::plate::groups::SplitGroup;
+use lapsegan_core::plate::{Plate, Split};
+use lapsegan_core::realism;
+use lapsegan_core::realism::protocol::{self, Plates};
 use ndarray::Array2;
 use serde_json::Value;
 
 use crate::support::drawings::Drawing;
-use crate::support::programs::{expect_nothing_left, fail, run, succeed};
+use crate::support::programs::{expect_nothing_left, fail, result, run, stderr, succeed};
 
 const PROGRAM: &str = "segment-benchmark";
 
@@ -53,11 +60,17 @@ fn a_run_tells_whether_synthetic_sequences_help_and_repeats_byte_by_byte() {
         let output = text(folder.path().join(name));
         let inputs = ["run", "--real", &real, "--synthetic", &synthetic, "--output", &output];
         let small = ["--steps", "60", "--batch", "8", "--real-sequences", "2"];
-        let result =
-            succeed(PROGRAM, &[&inputs[..], &small, &["--device", "cpu", "--threads", threads]].concat());
-        (result, folder.path().join(name))
+        run(PROGRAM, &[&inputs[..], &small, &["--device", "cpu", "--threads", threads]].concat())
     };
-    let (result, output) = benchmark("a", "2");
+    let (first, output) = (benchmark("a", "2"), folder.path().join("a"));
+    // A table for people ends the log: a heading, three arms, two differences.
+    let log = stderr(&first);
+    let lines: Vec<Vec<&str>> = log.lines().map(|line| line.split_whitespace().collect()).collect();
+    let begins: Vec<&str> = lines[lines.len() - 6..].iter().map(|words| words[1]).collect();
+    assert_eq!(begins, ["arm", "real", "synthetic", "both", "both", "synthetic"], "{log}");
+    let result = result(&first);
+    let value = result["differences"]["both - real"]["mean_ap"]["value"].as_f64().unwrap();
+    assert_eq!(lines[lines.len() - 2][1..5], ["both", "-", "real", &format!("{value:+.3}")], "{log}");
     assert!(result["verdict"]["text"][0].as_str().unwrap().contains("AP 0.50:0.95"));
     let scores: Value = serde_json::from_slice(&std::fs::read(output.join("scores.json")).unwrap()).unwrap();
     for arm in ["real", "synthetic", "both"] {
@@ -74,7 +87,8 @@ fn a_run_tells_whether_synthetic_sequences_help_and_repeats_byte_by_byte() {
     let html = std::fs::read_to_string(output.join("report.html")).unwrap();
     assert!(html.contains("data:image/png;base64,") && html.contains("<svg"));
 
-    let (_, again) = benchmark("b", "1");
+    assert!(benchmark("b", "1").status.success());
+    let again = folder.path().join("b");
     for file in ["scores.json", "report.html"] {
         assert!(
             std::fs::read(output.join(file)).unwrap() == std::fs::read(again.join(file)).unwrap(),
@@ -92,7 +106,9 @@ fn parts_gathered_are_one_run_and_parts_that_make_no_whole_are_named() {
         let output = path(name);
         let inputs = ["run", "--real", &real, "--synthetic", &synthetic, "--output", &output, "-q"];
         let small = ["--steps", "20", "--batch", "8", "--real-sequences", "2", "--device", "cpu"];
-        succeed(PROGRAM, &[&inputs[..], &small, more].concat())
+        let output = run(PROGRAM, &[&inputs[..], &small, more].concat());
+        assert_eq!(stderr(&output), "", "--quiet");
+        result(&output)
     };
     benchmark("one", &[]);
     for index in 1..=4 {
@@ -160,10 +176,54 @@ fn test_groups_that_the_generator_has_seen_are_refused() {
     Drawing { trained_on: vec!["test-2"], ..synthetic_drawing() }.write(Path::new(&leaky));
     let output = text(folder.path().join("out"));
     let inputs = ["run", "--real", &real, "--synthetic", &leaky, "--output", &output];
-    fail(PROGRAM, &inputs, 65, &["test-2 were seen by the generator", "--allow-leakage"]);
+    fail(
+        PROGRAM,
+        &inputs,
+        65,
+        &["leaky.ome.zarr", "names of 1 of the 4 held-out groups (test-2)", "--allow-leakage"],
+    );
     let plan = succeed(PROGRAM, &[&inputs[..], &["--allow-leakage", "--dry-run"]].concat());
     assert_eq!(plan["data"]["leaked_groups"][0], "test-2");
     expect_nothing_left(Path::new(&output));
+}
+
+#[test]
+fn the_benchmark_and_the_evaluation_say_the_same_about_the_same_plates() {
+    let folder = tempfile::tempdir().unwrap();
+    let [mut real, mut synthetic] = plates(folder.path()).map(|path| Plate::open(Path::new(&path)).unwrap());
+    (real.meta.frame_interval_s, synthetic.meta.frame_interval_s) = (Some(600.0), Some(180.0));
+    (real.meta.pixel_size_um, synthetic.meta.pixel_size_um) = (Some(0.1), Some(0.2));
+    (real.meta.single_movie, real.meta.normalise) = (true, "original".into());
+    synthetic.meta.channels[0].calibration.hi = 900.0;
+    let seen = real.groups(&[Split::Test])[1].clone();
+    synthetic.meta.trained_on = vec![seen, SplitGroup::named("test-0")];
+    let settings =
+        BenchmarkSettings { label: "cells".into(), allow_leakage: true, ..BenchmarkSettings::quick() };
+    let notes = benchmark_plates::plan(&real, &synthetic, &settings).unwrap().notes;
+    let both = Plates { real: &real, synthetic: &synthetic, untrained: None };
+    let warnings = protocol::plan(&both, None, &realism::Settings::standard(), 0).unwrap().warnings;
+    let scope = Scope { channels: None, held_out: &[Split::Test] };
+    let sentences = compare(&real, &synthetic, scope).unless(|_| false).unwrap();
+    assert_eq!(sentences.len(), 7, "{sentences:#?}");
+    assert_eq!(notes[..7], sentences);
+    // Before them stands what is about the numbers of sequences.
+    assert_eq!(warnings[1..], sentences);
+}
+
+#[test]
+fn flags_win_over_set_which_wins_over_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let [real, synthetic] = plates(folder.path());
+    let file = text(folder.path().join("settings.toml"));
+    std::fs::write(&file, "seeds = 4\nreal_sequences = 5\n[train]\nsteps = 10\nbatch = 6\n").unwrap();
+    let inputs = ["run", "--real", &real, "--synthetic", &synthetic, "--output", "x", "--dry-run"];
+    let layers = ["--config", &file, "--set", "train.batch=4", "--set", "seeds=5", "--seeds", "6"];
+    let plan = succeed(PROGRAM, &[&inputs[..], &layers, &["--steps", "7", "--channel", "phase"]].concat());
+    let settings = &plan["settings"];
+    assert_eq!((&settings["seeds"], &settings["real_sequences"]), (&6.into(), &5.into()));
+    assert_eq!((&settings["train"]["steps"], &settings["train"]["batch"]), (&7.into(), &4.into()));
+    assert_eq!((&settings["channels"][0], &settings["allow_leakage"]), (&"phase".into(), &false.into()));
+    assert_eq!(plan["cells"].as_array().unwrap().len(), 18);
 }
 
 #[test]
@@ -183,7 +243,9 @@ fn unusable_inputs_are_named_before_anything_is_written() {
     refused(&empty, &[], 65, "no object in any of the 8 synthetic sequences");
     refused(&synthetic, &["--channel", "gfp"], 65, "no channel gfp, it has phase");
     refused("nowhere.ome.zarr", &[], 66, "nowhere.ome.zarr");
-    refused(&synthetic, &["--seeds", "2"], 2, "seeds is 2, expected at least 3");
+    refused(&synthetic, &["--seeds", "2"], 2, "seeds is 2, expected 3 to 1000");
+    refused(&synthetic, &["--batch", "100000000"], 2, "train.batch is 100000000");
+    refused(&synthetic, &["--config", "/dev/zero"], 2, "/dev/zero");
     refused(&synthetic, &["--set", "train.stepz=1"], 2, "stepz");
     expect_nothing_left(Path::new(&output));
     std::fs::write(&output, "kept").unwrap();
@@ -228,6 +290,10 @@ fn plates_and_folders_are_scored_against_the_truth() {
     fail(PROGRAM, &inputs, 65, &["a.png: truth is [1, 1, 10], prediction [1, 2, 10]"]);
     write_labels(&Path::new(&prediction).join("b.png"), &row([0; 10]));
     fail(PROGRAM, &inputs, 65, &["holds 1 label images"]);
+    let unknown = run(PROGRAM, &[&inputs[..], &["--split", "tests"]].concat());
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("[possible values: train, val, test]"), "{}", stderr(&unknown));
+    fail(PROGRAM, &[&inputs[..], &["--split", "test"]].concat(), 65, &["has no splits"]);
     let other = |truth: &str| ["score", "--truth", truth, "--prediction", &real].map(str::to_owned);
     for (truth, code, words) in
         [(truth.as_str(), 65, "give two plates, or two folders"), ("nowhere", 66, "nowhere")]

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lapsegan::cli::digest::Digest;
-use lapsegan::data::plate::Plate;
+use lapsegan_core::plate::Plate;
+use lapsegan_core::plate::digest::Digest;
 use serde_json::Value;
 
 use super::generate::{generate, untrained};

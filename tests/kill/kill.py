@@ -59,6 +59,7 @@ def outcome(run):
         "event file": [f.stat().st_size for f in run.glob("*tfevents*")],
         "run.json": (run / "run.json").is_file(),
         "partial files": [f.name for f in run.rglob("*partial*")],
+        "siblings": [f.name for f in run.parent.glob(f".{run.name}.*")],
     }
     found.update({f"samples/{f.name}": f.read_bytes() for f in sorted((run / "samples").iterdir())})
     return found
@@ -85,6 +86,8 @@ def main():
 
         def start(output, kimg=args.kimg):
             command = [*train, "--kimg", str(kimg), "--output", output, "--resume"]
+            # Jobs in the background of a shell ignore SIGINT, and so would the programs.
+            command = ["env", "--default-signal=INT,TERM", *command]
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
         def finish(process):

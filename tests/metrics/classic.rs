@@ -1,12 +1,12 @@
 //! Otsu, distance transform, components, morphology, Gaussian filter, peaks and watershed against SciPy/scikit-image.
 
-use lapsegan::data::labels::components::components;
-use lapsegan::data::labels::distance::squared_distance;
-use lapsegan::data::labels::morphology::{dilate, erode, fill_holes, opening, remove_small};
-use lapsegan::data::labels::peaks::local_maxima;
-use lapsegan::data::labels::smooth::gaussian;
-use lapsegan::data::labels::watershed::watershed;
-use lapsegan::data::labels::{Neighbours, otsu};
+use lapsegan_core::labels::components::components;
+use lapsegan_core::labels::distance::squared_distance;
+use lapsegan_core::labels::morphology::{dilate, erode, fill_holes, opening, remove_small};
+use lapsegan_core::labels::peaks::local_maxima;
+use lapsegan_core::labels::smooth::gaussian;
+use lapsegan_core::labels::watershed::watershed;
+use lapsegan_core::labels::{Neighbours, otsu};
 use ndarray::{Array2, Ix2};
 
 use super::{entries, fixture};

@@ -1,20 +1,20 @@
 //! Radial power spectra and the sliced Wasserstein distance against NumPy, OpenCV and SciPy.
 
-use lapsegan::evaluation::{pyramid, sliced, spectrum};
+use lapsegan_core::realism::{pyramid, sliced, spectrum};
 use ndarray::{Array1, Array2, Array3, Array4, Axis, Ix1, Ix2, Ix3, Ix4};
 
 use super::{entries, fixture};
 use crate::support::safetensors::Tensors;
 
-const WINDOWS: [(&str, spectrum::Window); 2] =
-    [("none", spectrum::Window::None), ("hann", spectrum::Window::Hann)];
+const WINDOWS: [(&str, spectrum::Taper); 2] =
+    [("none", spectrum::Taper::None), ("hann", spectrum::Taper::Hann)];
 
 /// Returns one image as a batch of one. `[1, H, W]`
 fn image(tensors: &Tensors, key: &str) -> Array3<f64> {
     tensors.get(key).into_dimensionality::<Ix2>().unwrap().insert_axis(Axis(0))
 }
 
-fn spectrum_of(tensors: &Tensors, key: &str, window: spectrum::Window) -> Array1<f64> {
+fn spectrum_of(tensors: &Tensors, key: &str, window: spectrum::Taper) -> Array1<f64> {
     spectrum::radial_power(image(tensors, &format!("{key}.image")).view(), window).remove_axis(Axis(0))
 }
 

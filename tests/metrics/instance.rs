@@ -1,7 +1,7 @@
 //! Instance scores against golden cases made with StarDist, Cellpose, py-ctcmetrics and others.
 
-use lapsegan::segmentation::matching::thresholds;
-use lapsegan::segmentation::scores::{Counts, Report, Scores, mean_over_defined_images};
+use lapsegan_core::scores::counts::{Counts, Report, Scores, mean_over_defined_images};
+use lapsegan_core::scores::matching::thresholds;
 use ndarray::{ArrayD, Axis, Ix2};
 use serde_json::Value;
 

@@ -16,16 +16,22 @@ use crate::support::safetensors::Tensors;
 
 /// Returns the description and the tensors of one fixture.
 fn fixture(stem: &str) -> (Value, Tensors) {
-    let folder = std::env::var_os("LAPSEGAN_METRICS_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/metrics"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("LAPSEGAN_METRICS_DIR")
+        .map_or_else(|| crate::support::root().join("tests/fixtures/metrics"), PathBuf::from);
     let json = folder.join(format!("{stem}.json"));
     let text = std::fs::read_to_string(&json).unwrap_or_else(|e| panic!("{}: {e}", json.display()));
     (serde_json::from_str(&text).unwrap(), Tensors::read(&folder.join(format!("{stem}.safetensors"))))
 }
 
-/// Returns the entries of a list in a description.
+/// Returns the entries of a list in a description; without any, nothing would be tested.
 fn entries(list: &Value) -> &[Value] {
-    list.as_array().expect("a list")
+    let entries = list.as_array().expect("a list");
+    assert!(!entries.is_empty(), "a fixture without cases");
+    entries
+}
+
+#[test]
+#[should_panic(expected = "a fixture without cases")]
+fn a_fixture_without_cases_fails() {
+    entries(&serde_json::json!([]));
 }

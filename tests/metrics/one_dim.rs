@@ -1,6 +1,6 @@
 //! Distances between samples on a line against SciPy and NumPy.
 
-use lapsegan::evaluation::one_dim;
+use lapsegan_core::stats::wasserstein;
 
 use super::{entries, fixture};
 
@@ -18,17 +18,17 @@ fn distances_of_samples_equal_scipy() {
                 "{key} {what}: {got}, expected {expected}"
             );
         };
-        check("wasserstein_1", one_dim::wasserstein_1(&a, &b), &case["wasserstein_1"]);
-        check("energy_distance", one_dim::energy_distance(&a, &b), &case["energy_distance"]);
-        check("ks_statistic", one_dim::ks_statistic(&a, &b), &case["ks_statistic"]);
+        check("wasserstein_1", wasserstein::wasserstein_1(&a, &b), &case["wasserstein_1"]);
+        check("energy_distance", wasserstein::energy_distance(&a, &b), &case["energy_distance"]);
+        check("ks_statistic", wasserstein::ks_statistic(&a, &b), &case["ks_statistic"]);
         for (i, side) in [&a, &b].into_iter().enumerate() {
-            check("mean", one_dim::mean(side), &case["mean"][i]);
-            check("std", one_dim::std_dev(side), &case["std_ddof1"][i]);
+            check("mean", wasserstein::mean(side), &case["mean"][i]);
+            check("std", wasserstein::std_dev(side), &case["std_ddof1"][i]);
             for (q, expected) in [0.05, 0.25, 0.5, 0.75, 0.95]
                 .into_iter()
                 .zip(entries(&case["quantiles_linear_5_25_50_75_95"][i]))
             {
-                check("quantile", one_dim::quantile(side, q), expected);
+                check("quantile", wasserstein::quantile(side, q), expected);
             }
         }
     }

@@ -4,7 +4,7 @@ use lapsegan::model::Logits;
 use lapsegan::training::augment::Geometry;
 use lapsegan::training::augment::controller::{AdaConfig, Controller, Signal};
 use lapsegan::training::augment::published::{
-    Draws, anisotropic, isotropic, mirror, quarter_turns, rotation, shift,
+    PublishedWarps, anisotropic, isotropic, mirror, quarter_turns, rotation, shift,
 };
 use lapsegan::training::augment::warp::{Matrix, warp};
 use tch::Tensor;
@@ -99,7 +99,7 @@ fn the_pipeline_matches_with_recorded_draws() {
         let mut pairs = pairs.chunks(2).map(|s| [s[0], s[1]]);
         let p_rotation = 1.0 - (1.0 - p).sqrt();
         let pixels = Vec::<i64>::try_from(draws.get("shift_pixels")).unwrap();
-        let draws = Draws {
+        let draws = PublishedWarps {
             mirror: selected(0, p),
             quarter: selected(1, p),
             quarters: (draws.get("angle90").double_value(&[]) / 90.0).round() as i64,

@@ -1,7 +1,7 @@
 //! `data_metrics`: the part of it that is built: how camera frames become the networks' range. (The networks of the
 //! published metrics are not part of this package.)
 
-use lapsegan::data::intensity::frame_range;
+use lapsegan_core::plate::intensity::frame_range;
 use tch::{Kind, Tensor};
 
 use super::{FORWARD, fixtures};

@@ -1,17 +1,18 @@
 //! `train_iterations`: whole iterations of both networks with recorded draws, through the phases that training uses.
 
 use lapsegan::model::DiscriminatorConfig;
+use lapsegan::model::noise::LayerNoise;
 use lapsegan::model::weights;
 use lapsegan::optim::ema;
+use lapsegan::training::Preset;
 use lapsegan::training::config::{Config, TrainingConfig};
 use lapsegan::training::draws::Latents;
 use lapsegan::training::phases::{
     DiscriminatorPart, GeneratorPart, Values, cut_mix, cut_mix_consistency, discriminator_main,
     discriminator_r1, generator_main, generator_path_length,
 };
-use lapsegan::training::state::{Network, State};
-use lapsegan::training::{Preset, draws};
-use tch::Device;
+use lapsegan::training::state::{NetworkState, State};
+use tch::{Device, Tensor};
 
 use super::{Case, FORWARD, fixtures};
 
@@ -40,12 +41,17 @@ fn check(case: &Case) {
         let it = case.below(&format!("it{iteration}."));
         let weight = (iteration > 1).then(|| case.get("trap_weights"));
         let real = it.get("real").shallow_clone();
+        let domains = real.size()[1];
         let count = (real.size()[0] / 4).max(1);
         let wrong_order = it
             .has("wrong_order_perm")
             .then(|| (count, Vec::<i64>::try_from(it.get("wrong_order_perm")).unwrap()));
-        let part =
-            DiscriminatorPart { real, latents: latents(&it.below("dstep.")), wrong_order, plans: None };
+        let part = DiscriminatorPart {
+            real,
+            latents: latents(&it.below("dstep."), domains),
+            wrong_order,
+            augmentations: None,
+        };
         let (values, mut shown) = discriminator_main(&mut state, recipe, weight, &[part]);
         let total = |keys: [&str; 2]| -> f64 {
             keys.iter().map(|key| case.get(&format!("log.{key}")).double_value(&[d_logged])).sum()
@@ -74,7 +80,7 @@ fn check(case: &Case) {
             log(iteration, 0, &cut_mix_consistency(&mut state, recipe, &shown, it.get("cutmix_map_cons")));
         }
         let top_k_fraction = [1.0, 0.875, 0.75][iteration as usize - 1];
-        let part = GeneratorPart { latents: latents(&it.below("gstep.")), plan: None };
+        let part = GeneratorPart { latents: latents(&it.below("gstep."), domains), augmentation: None };
         let values = generator_main(&mut state, recipe, weight, top_k_fraction, &[part]);
         near(&values, "loss_generator", case.get("log.loss_generator").double_value(&[g_logged]));
         near(
@@ -86,7 +92,7 @@ fn check(case: &Case) {
         log(iteration, 1, &values);
         if it.has("plstep.pl_noise") {
             let step = it.below("plstep.");
-            let parts = [(latents(&step), step.get("pl_noise").shallow_clone())];
+            let parts = [(latents(&step, domains), step.get("pl_noise").shallow_clone())];
             let values = generator_path_length(&mut state, recipe, &parts);
             near(&values, "path_length", case.get("log.path_length").double_value(&[0]));
             log(iteration, 1, &values);
@@ -119,7 +125,7 @@ fn generator_bound(name: &str) -> f64 {
     if name.starts_with("style_mapping") { 0.3 * 2e-6 } else { 0.05 * 2e-4 }
 }
 
-fn compare<N>(case: &Case, prefix: &str, network: &Network<N>, bound: &dyn Fn(&str) -> f64) {
+fn compare<N>(case: &Case, prefix: &str, network: &NetworkState<N>, bound: &dyn Fn(&str) -> f64) {
     let mut compared = 0;
     for (name, tensor) in weights::sorted(&network.vs) {
         let key = format!("{prefix}{name}");
@@ -138,14 +144,16 @@ fn compare<N>(case: &Case, prefix: &str, network: &Network<N>, bound: &dyn Fn(&s
     assert!(compared > 0, "{}nothing below {prefix}", case.name);
 }
 
-fn latents(case: &Case) -> Latents {
+fn latents(case: &Case, domains: i64) -> Latents {
     let mixed =
         case.has("z2").then(|| (case.get("z2").shallow_clone(), case.get("inject_index").int64_value(&[])));
     let noise = (0..)
         .map(|layer| if layer == 0 { "noise.start".to_owned() } else { format!("noise.{}", layer - 1) })
         .map_while(|key| case.has(&key).then(|| case.get(&key).shallow_clone()))
-        .collect();
-    draws::Latents { z: case.get("z1").shallow_clone(), mixed, noise: Some(noise) }
+        .collect::<Vec<Tensor>>();
+    // The published code draws noise once for all domains.
+    let domains = (0..domains).map(|_| noise.iter().map(Tensor::shallow_clone).collect());
+    Latents { z: case.get("z1").shallow_clone(), mixed, noise: LayerNoise(domains.collect()) }
 }
 
 fn value(values: &Values, name: &str) -> f64 {

@@ -52,23 +52,24 @@ const FAMILIES: [(&str, &str); 16] = [
 
 /// Reads all files of the folder that are about `family`, whatever they are called.
 ///
-/// The default folder has one of each; another folder may leave some out.
+/// A test that found none would pass without having tested anything, so this is a failure, in another folder too.
 fn fixtures(family: &str) -> Vec<Case> {
-    let given = std::env::var_os("LAPSEGAN_PARITY_DIR").map(PathBuf::from);
-    let folder =
-        given.clone().unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/parity").into());
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+    let folder = std::env::var_os("LAPSEGAN_PARITY_DIR")
+        .map_or_else(|| crate::support::root().join("tests/fixtures/parity"), PathBuf::from);
+    fixtures_in(&folder, family)
+}
+
+fn fixtures_in(folder: &Path, family: &str) -> Vec<Case> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
         .collect();
     paths.sort();
+    assert!(!paths.is_empty(), "no golden numbers (*.safetensors) in {}", folder.display());
     let cases: Vec<Case> =
         paths.iter().filter(|path| family_of(path) == family).map(|path| read(path)).collect();
-    assert!(given.is_some() || !cases.is_empty(), "no {family} below {}", folder.display());
-    if cases.is_empty() {
-        eprintln!("skipped: no {family} below {}", folder.display());
-    }
+    assert!(!cases.is_empty(), "no case of {family} in {}", folder.display());
     cases
 }
 
@@ -121,6 +122,7 @@ impl Case {
         let mut names: Vec<&str> =
             self.tensors.keys().filter(|k| k.contains('.')).filter_map(|k| k.split('.').next()).collect();
         names.dedup();
+        assert!(!names.is_empty(), "{}: no case", self.name);
         names.into_iter().map(|name| self.below(&format!("{name}."))).collect()
     }
 
@@ -189,4 +191,17 @@ fn store() -> VarStore {
 
 fn weighted_sum(y: &Tensor, cotangent: &Tensor) -> Tensor {
     (y * cotangent).sum(Kind::Float)
+}
+
+#[test]
+fn a_folder_without_a_case_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let fails = || std::panic::catch_unwind(|| fixtures_in(folder.path(), "losses")).is_err();
+    assert!(fails());
+    let other = crate::support::root().join("tests/fixtures/parity");
+    let other = std::fs::read_dir(other).unwrap().map(|entry| entry.unwrap().path());
+    let mut other = other.filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
+    let other = other.find(|path| family_of(path) != "losses").unwrap();
+    std::fs::copy(other, folder.path().join("other.safetensors")).unwrap();
+    assert!(fails());
 }

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lapsegan::cli::config;
-use lapsegan::cli::record::peak_memory_mib;
-use lapsegan::model::published::{Published, check_pickle, infer};
+use lapsegan::import::published::{Published, check_pickle, infer};
 use lapsegan::training::Preset;
+use lapsegan_core::cli::record::peak_memory_mib;
+use lapsegan_core::cli::settings::{self, NoFlags};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -257,7 +257,7 @@ fn damaged_containers_are_refused_in_bounds() {
                 for (_, tensor) in tensors {
                     let _ = published.tensor(&tensor)?;
                 }
-                Ok::<_, lapsegan::model::published::PublishedError>(())
+                Ok::<_, lapsegan::import::published::PublishedError>(())
             };
             read().map_or_else(|error| error.to_string(), |()| "ok".into())
         });
@@ -305,7 +305,7 @@ fn damaged_settings_are_refused_in_bounds() {
             fs::write(&file, bytes).unwrap();
             // The first line as an override too.
             let line = String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
-            let told = |set: &[String], path| match config::resolve(&base, path, set) {
+            let told = |set: &[String], path| match settings::resolve(&base, path, set, &NoFlags {}) {
                 Ok(config) => config.validate().map_or_else(|e| e.to_string(), |()| "ok".into()),
                 Err(error) => error.to_string(),
             };
@@ -320,8 +320,8 @@ fn damaged_settings_are_refused_in_bounds() {
                 "[a]\na = ".to_owned() + &"{a=".repeat(depth),
             ] {
                 fs::write(&file, &text).unwrap();
-                assert!(config::resolve(&base, Some(&file), &[]).is_err());
-                assert!(config::resolve(&base, None, &[text]).is_err());
+                assert!(settings::resolve(&base, Some(&file), &[], &NoFlags {}).is_err());
+                assert!(settings::resolve(&base, None, &[text], &NoFlags {}).is_err());
             }
         }
     });

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::Cursor;
 
-use lapsegan::error::{Advice, Exit};
-use lapsegan::model::published::{Published, PublishedError, infer};
+use lapsegan::import::published::{Published, PublishedError, infer};
+use lapsegan_core::error::{Advice, Exit};
 
 use super::fixture;
 use super::pieces::{container, number, numbers, pickle, storage, tensor, text, unzip, zip};

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 
-use lapsegan::model::published::{Published, infer};
+use lapsegan::import::published::{Published, infer};
+use lapsegan::import::state::{self as import, Counts, SecondBranch};
 use lapsegan::model::{Generator, Wiring};
-use lapsegan::training::import::{self, Counts, SecondBranch};
 use lapsegan::training::state::State;
 use tch::{Kind, Tensor};
 
@@ -30,7 +29,7 @@ fn import(name: &str) -> (SecondBranch, State, Counts) {
 }
 
 fn parity(name: &str) -> HashMap<String, Tensor> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    let folder = crate::support::root().join("tests/fixtures/parity");
     Tensor::read_safetensors(folder.join(name)).unwrap().into_iter().collect()
 }
 

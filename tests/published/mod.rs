@@ -12,6 +12,5 @@ use std::path::PathBuf;
 
 /// Returns a file of the fixture folder.
 fn fixture(name: &str) -> PathBuf {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/published");
-    PathBuf::from(folder).join(name)
+    crate::support::root().join("tests/fixtures/published").join(name)
 }

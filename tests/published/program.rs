@@ -91,6 +91,8 @@ fn an_imported_checkpoint_generates_and_starts_a_training() {
     let first = checkpoint::read(&run.join("checkpoints").join(first)).unwrap();
     let name = "generator_ema.main_convolutions_1.1.modulated_convolution.weight";
     assert_eq!(first.tensors[name], read.tensors[name]);
+    // Nobody knows what the published networks were trained on.
+    assert!(first.manifest.data.history_unknown);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lapsegan::data::plate::{
-    Calibration, Channel, Labels, Origin, PlateMeta, PlateWriter, Sequence, SequenceMeta, Split,
+use lapsegan_core::plate::groups::SplitGroup;
+use lapsegan_core::plate::{
+    Calibration, Channel, LabelKind, LabelMeta, Labels, Origin, PlateMeta, PlateWriter, Sequence,
+    SequenceMeta, Split,
 };
 use ndarray::{Array3, Array4};
 use rand::{Rng, SeedableRng};
@@ -35,6 +37,10 @@ pub(crate) struct Drawing {
     pub(crate) speed: f64,
     /// Seed.
     pub(crate) seed: u64,
+}
+
+fn label(name: &str) -> LabelMeta {
+    LabelMeta { name: name.into(), kind: LabelKind::of_name(name), route: Some("phantom_truth".into()) }
 }
 
 impl Drawing {
@@ -76,6 +82,7 @@ impl Drawing {
         let channel = |(i, name): (usize, &&str)| Channel {
             name: (*name).to_owned(),
             color: if i == 0 { [255; 3] } else { [0, 255, 0] },
+            recorded: None,
             calibration: Calibration { lo: 100.0, hi: 1100.0, clipped_low: 0.0, clipped_high: 0.0 },
         };
         PlateMeta {
@@ -87,16 +94,26 @@ impl Drawing {
             height: self.side,
             width: self.side,
             channels: self.channels.iter().enumerate().map(channel).collect(),
-            labels: owned(&self.labels),
-            label_route: Some("phantom_truth".into()),
+            labels: self.labels.iter().map(|name| label(name)).collect(),
             pixel_size_um: None,
             frame_interval_s: None,
             single_movie: false,
             normalise: "percentile".into(),
-            trained_on: owned(&self.trained_on),
+            groups: if self.origin == Origin::Synthetic { Vec::new() } else { self.groups() },
+            history_unknown: false,
+            trained_on: self.trained_on.iter().map(|name| SplitGroup::named(*name)).collect(),
             notes: Vec::new(),
             part: None,
         }
+    }
+
+    /// Returns the split groups; each is said to show one frame of its own.
+    fn groups(&self) -> Vec<SplitGroup> {
+        let group = |i: u64| {
+            let split = ["train", "val", "test"][i as usize / 4];
+            SplitGroup::new(format!("{split}-{}", i % 4), [100 * self.seed + i])
+        };
+        (0..12).map(group).collect()
     }
 
     fn sequence(&self, index: usize, split: Split) -> Sequence {

@@ -1,20 +1,44 @@
 //! Running the programs as a user does, and checking how they end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
+/// Programs of the package under test; cargo names only these.
+const OWN: [(&str, Option<&str>); 5] = [
+    ("prepare", option_env!("CARGO_BIN_EXE_prepare")),
+    ("evaluate", option_env!("CARGO_BIN_EXE_evaluate")),
+    ("train", option_env!("CARGO_BIN_EXE_train")),
+    ("generate", option_env!("CARGO_BIN_EXE_generate")),
+    ("segment-benchmark", option_env!("CARGO_BIN_EXE_segment-benchmark")),
+];
+
+/// Returns the path of one of the five programs. Those of the other package lie in the same folder.
+pub(crate) fn path(name: &str) -> PathBuf {
+    let own = OWN.iter().find(|(own, _)| *own == name).unwrap_or_else(|| panic!("no program {name}"));
+    let known = OWN.iter().find_map(|(_, path)| *path).expect("a package has programs");
+    let path = own.1.map_or_else(|| Path::new(known).with_file_name(name), PathBuf::from);
+    assert!(path.exists(), "{} is not built: run the tests with --workspace", path.display());
+    path
+}
+
 /// Returns a command of one of the five programs.
 pub(crate) fn program(name: &str) -> Command {
-    Command::new(match name {
-        "prepare" => env!("CARGO_BIN_EXE_prepare"),
-        "train" => env!("CARGO_BIN_EXE_train"),
-        "generate" => env!("CARGO_BIN_EXE_generate"),
-        "evaluate" => env!("CARGO_BIN_EXE_evaluate"),
-        "segment-benchmark" => env!("CARGO_BIN_EXE_segment-benchmark"),
-        other => panic!("no program {other}"),
-    })
+    Command::new(path(name))
+}
+
+/// Returns a command of a program that both signals reach, also where the tests run in the background of a shell that
+/// lets its jobs ignore SIGINT.
+pub(crate) fn interruptible(name: &str) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,TERM").arg(path(name));
+    command
+}
+
+/// Sends a signal, such as TERM, to a program.
+pub(crate) fn send(signal: &str, child: &std::process::Child) {
+    Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
 }
 
 /// Runs a program and returns what it printed.

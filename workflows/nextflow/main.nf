@@ -7,7 +7,8 @@ include { PREPARE                                       } from './modules/local/
 include { PREPARE_PHANTOM                               } from './modules/local/prepare/phantom/main'
 include { EVALUATE                                      } from './modules/local/evaluate/main'
 include { MULTIQC                                       } from './modules/local/multiqc/main'
-include { INPUTS ; checkParameters ; helpText           } from './subworkflows/local/inputs/main'
+include { INPUTS                                        } from './subworkflows/local/inputs/main'
+include { checkParameters ; helpText                    } from './subworkflows/local/parameters/main'
 include { SYNTHESISE                                    } from './subworkflows/local/synthesise/main'
 include { BENCHMARK                                     } from './subworkflows/local/benchmark/main'
 
@@ -28,16 +29,12 @@ workflow LAPSEGAN {
 
     EVALUATE(options.skip_evaluate ? channel.empty() : pairs)
 
-    // The plates themselves say what is labelled; without labels on both sides there is nothing to segment.
+    // The plates themselves say what is labelled; without objects on both sides there is nothing to segment.
     candidates = (options.skip_benchmark ? channel.empty() : pairs)
-        .map { meta, real, real_digest, synthetic, synthetic_digest ->
-            def labels = labelsOf(real).findAll { name -> name != 'structure' && name in labelsOf(synthetic) }
-            [meta + [label: labels ? labels[0] : null], real, real_digest, synthetic, synthetic_digest]
-        }
-        .branch { meta, real, _real_digest, _synthetic, _synthetic_digest ->
-            labelled: meta.label
+        .branch { meta, real, _real_digest, synthetic, _synthetic_digest ->
+            labelled: hasObjects(real) && hasObjects(synthetic)
             unlabelled: true
-                def reason = labelsOf(real) ? 'the synthetic plate has no labels of the same name' : 'the sample has no labels'
+                def reason = "the ${hasObjects(real) ? 'synthetic plate' : 'sample'} has no labels of objects"
                 log.warn("sample ${meta.id}: ${reason}, so segment-benchmark is left out for it")
                 return [meta.id, reason]
         }
@@ -109,8 +106,9 @@ workflow {
     }
 }
 
-// The names of the labels of a plate.
-def labelsOf(plate) {
+// Whether a plate has label images of objects. A plate of format 1 gives names only, without what they show.
+def hasObjects(plate) {
     def root = new groovy.json.JsonSlurper().parseText(plate.resolve('zarr.json').text)
-    return root.attributes?.lapsegan?.labels ?: []
+    def labels = root.attributes?.lapsegan?.labels ?: []
+    return labels.any { label -> !(label instanceof Map) || label.kind == 'objects' }
 }

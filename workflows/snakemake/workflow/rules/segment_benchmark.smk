@@ -18,7 +18,7 @@ rule segment_benchmark_shard:
         gpu=gpu_if_wanted(),
     params:
         shard=lambda wildcards: wildcards.shard.replace("-of-", "/"),
-        label=lambda wildcards: label(wildcards.sample),
+        label=label_option(),
         channels=" ".join(
             f"--channel {shlex.quote(name)}"
             for name in config["segment_benchmark"]["channels"]
@@ -32,7 +32,7 @@ rule segment_benchmark_shard:
     shell:
         '(echo "CUDA_VISIBLE_DEVICES=${{CUDA_VISIBLE_DEVICES-}}"'
         " && segment-benchmark run --real {input.real:q} --synthetic {input.synthetic:q} --output {output:q}"
-        " --shard {params.shard} --label {params.label:q} {params.channels} --real-sequences {params.real_sequences}"
+        " --shard {params.shard} {params.label} {params.channels} --real-sequences {params.real_sequences}"
         " --seeds {params.seeds} --steps {params.steps}"
         " --seed {params.seed} --device {params.device} --threads {threads} {params.args}) > {log:q} 2>&1"
 

@@ -33,10 +33,10 @@ process PREPARE {
 
     stub:
     prefix = task.ext.prefix ?: "${meta.id}"
-    def names = labels.collect { name -> "\"${name}\"" }.join(',')
+    def described = labels.collect { name -> "{\"name\":\"${name}\",\"kind\":\"objects\"}" }.join(',')
     """
     mkdir ${prefix}.ome.zarr
-    echo '{"zarr_format":3,"node_type":"group","attributes":{"lapsegan":{"labels":[${names}]}}}' > ${prefix}.ome.zarr/zarr.json
+    echo '{"zarr_format":3,"node_type":"group","attributes":{"lapsegan":{"labels":[${described}]}}}' > ${prefix}.ome.zarr/zarr.json
     echo '{}' > ${prefix}.digest.json
     """
 }

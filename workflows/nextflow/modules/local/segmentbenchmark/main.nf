@@ -18,7 +18,6 @@ process SEGMENTBENCHMARK {
     prefix = task.ext.prefix ?: (meta.shard ? "${meta.id}.part-${meta.shard}" : "${meta.id}_benchmark")
     def args = task.ext.args ?: ''
     def device = task.ext.device ?: (task.accelerator ? 'cuda' : 'cpu')
-    def label = meta.label ? "--label ${meta.label}" : ''
     def shard = meta.shard ? "--shard ${meta.shard}/${meta.shards}" : ''
     """
     segment-benchmark run \\
@@ -27,7 +26,7 @@ process SEGMENTBENCHMARK {
         --output ${prefix} \\
         --threads ${task.cpus} \\
         --device ${device} \\
-        ${label} ${shard} \\
+        ${shard} \\
         ${args}
     """
 

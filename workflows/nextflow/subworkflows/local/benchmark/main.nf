@@ -5,7 +5,7 @@ include { SEGMENTBENCHMARK_GATHER } from '../../../modules/local/segmentbenchmar
 
 workflow BENCHMARK {
     take:
-    pairs  // channel: [ val(meta), path(real), path(digest), path(synthetic), path(digest) ]; meta.label: what to segment
+    pairs  // channel: [ val(meta), path(real), path(digest), path(synthetic), path(digest) ]
     shards // integer: tasks per pair
 
     main:

@@ -28,7 +28,7 @@ process GENERATE_MERGE {
     prefix = task.ext.prefix ?: "${meta.id}_synthetic"
     """
     mkdir ${prefix}.ome.zarr
-    echo '{"zarr_format":3,"node_type":"group","attributes":{"lapsegan":{"labels":["cells"]}}}' > ${prefix}.ome.zarr/zarr.json
+    echo '{"zarr_format":3,"node_type":"group","attributes":{"lapsegan":{"labels":[{"name":"cells","kind":"objects"}]}}}' > ${prefix}.ome.zarr/zarr.json
     echo '{}' > ${prefix}.digest.json
     """
 }

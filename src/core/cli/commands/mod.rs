@@ -1,0 +1,10 @@
+//! One file per command: its flags, its settings, and what it does in about ten steps.
+
+pub mod check;
+pub mod evaluate;
+pub mod label_forms;
+pub mod make_plate;
+pub mod merge;
+pub mod phantom;
+pub mod prepare;
+pub mod score;

@@ -1,0 +1,124 @@
+//! `score`: predicted labels against the truth. `segment-benchmark` and `evaluate` both offer it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::cli::outputs::Outputs;
+use crate::cli::progress::Progress;
+use crate::cli::words::words;
+use crate::cli::{Common, Failure, Outcome, settings};
+use crate::output::{OutputKind, write_file};
+use crate::plate::Split;
+use crate::scores::matching::thresholds;
+use crate::scores::pairs::{self, Pairs};
+
+/// Score predicted labels against the truth
+///
+/// Two plates are matched by well, two folders of TIFF or PNG label images by
+/// sorted file name. Scores come pooled over all frames and averaged over
+/// frames; the JSON goes to stdout, and to --output where it is given.
+#[derive(Args, Debug)]
+pub struct ScoreArgs {
+    /// Plate or folder with the true labels
+    #[arg(long, value_name = "PATH", help_heading = "Input")]
+    truth: PathBuf,
+
+    /// Plate or folder with the predicted labels
+    #[arg(long, value_name = "PATH", help_heading = "Input")]
+    prediction: PathBuf,
+
+    #[command(flatten)]
+    flags: Flags,
+
+    /// File for the scores
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug, Serialize)]
+struct Flags {
+    /// Label image to compare, for plates [default: the only one of objects]
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    label: Option<String>,
+
+    /// Score this split only, for plates [default: all sequences]
+    #[arg(long, value_name = "SPLIT", value_parser = words(&Split::WORDS), help_heading = "Input")]
+    split: Option<String>,
+}
+
+/// What is compared.
+#[derive(Debug, Serialize, Deserialize)]
+struct ScoreSettings {
+    label: Option<String>,
+    split: Option<Split>,
+}
+
+impl AsRef<Common> for ScoreArgs {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// Returns the examples that end the help page, for the program that offers the command.
+pub fn examples(program: &str) -> String {
+    format!(
+        "Examples:
+  {program} score --truth phantom.ome.zarr --prediction predicted.ome.zarr --split test
+  {program} score --truth masks/ --prediction predicted/ --output scores.json"
+    )
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] for plates or folders that do not belong together, and where a file cannot be read or written.
+pub fn execute(args: &ScoreArgs) -> Outcome {
+    let common = &args.common;
+    let _locks = Outputs::new(common)
+        .reads("--truth", &args.truth)
+        .reads("--prediction", &args.prediction)
+        .writes("--output", args.output.as_deref(), OutputKind::Scores)
+        .claim()?;
+    if common.config.is_some() || !common.set.is_empty() {
+        return Err(Failure::usage("score has no settings", "leave out --config and --set"));
+    }
+    let base = ScoreSettings { label: None, split: None };
+    let ScoreSettings { label, split } = settings::resolve(&base, None, &[], &args.flags)?;
+    let pairs = Pairs::open(&args.truth, &args.prediction, label.as_deref(), split)?;
+    let inputs = json!({
+        "truth": args.truth,
+        "prediction": args.prediction,
+        "label": pairs.label(),
+        "split": split,
+        "pairs": pairs.len(),
+    });
+    if common.dry_run {
+        return Ok(json!({ "dry_run": true, "inputs": inputs }));
+    }
+    let bar = Progress::new("scoring", pairs.len() as u64, common.quiet);
+    let scores = pairs::score(&pairs, &mut || bar.step())?;
+    bar.finish();
+
+    let full = json!({
+        "inputs": inputs,
+        "thresholds": thresholds(),
+        "pooled": scores.pooled,
+        "mean_over_defined_images": scores.mean_over_defined_images,
+        "pairs": scores.pairs,
+    });
+    let Some(output) = &args.output else { return Ok(full) };
+    write_file(output, format!("{full:#}\n").as_bytes())?;
+    let mut short = full;
+    if let Some(all) = short.as_object_mut() {
+        // The file has them; a terminal has no room.
+        all.remove("pairs");
+        all.insert("output".to_owned(), json!(output));
+    }
+    Ok(short)
+}

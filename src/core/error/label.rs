@@ -1,0 +1,69 @@
+//! What can be wrong with the choice of a label.
+
+use super::{Advice, Exit};
+
+/// Why there is no label to work on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// None has the name that was asked for.
+    #[error("no labels named {wanted}, there {}", listed(there))]
+    Unknown {
+        /// The name.
+        wanted: String,
+        /// Labels there are.
+        there: Vec<String>,
+    },
+    /// The name that was asked for is structure.
+    #[error("the labels {wanted} are structure, expected labels of objects")]
+    NotObjects {
+        /// The name.
+        wanted: String,
+    },
+    /// Nothing was asked for, and several could be meant.
+    #[error("several labels of objects: {}", names.join(", "))]
+    Several {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Several labels of structure, of which one can be learned only.
+    #[error("several labels of structure: {}", names.join(", "))]
+    SeveralStructures {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// There are no labels of structure.
+    #[error("no labels of structure, there {}", listed(there))]
+    NoStructure {
+        /// Labels there are.
+        there: Vec<String>,
+    },
+    /// There are no labels of objects at all.
+    #[error("no labels of objects, there {}", listed(there))]
+    None {
+        /// Labels there are.
+        there: Vec<String>,
+    },
+}
+
+impl Advice for LabelError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Several { .. } | Self::SeveralStructures { .. } => Exit::Usage,
+            _ => Exit::BadInput,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unknown { .. } | Self::NotObjects { .. } => "name one that is there with --label".into(),
+            Self::SeveralStructures { .. } => "prepare the plate with one --structure only".into(),
+            Self::Several { names } => format!("choose one: --label {}", names.join(" or --label ")),
+            Self::NoStructure { .. } => "prepare the plate with --structure NAME=DIR".into(),
+            Self::None { .. } => "prepare the plate with --labels NAME=DIR".into(),
+        })
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "are none".into() } else { format!("is {}", names.join(", ")) }
+}

@@ -1,0 +1,101 @@
+//! The SHA-256 digest of a file or folder, for `run.json` and for pipeline engines.
+//!
+//! Pipeline engines detect a change of a folder by the time of its top level only, or not at all. A small file with the
+//! digest of the folder's content is an input that they can compare.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::DataError;
+
+/// What a file or folder holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Digest {
+    /// SHA-256 over the sorted names and the contents, hexadecimal.
+    pub sha256: String,
+    /// Number of files.
+    pub files: usize,
+    /// Sum of their sizes.
+    pub bytes: u64,
+}
+
+impl Digest {
+    /// Returns the digest of a file, or of all files below a folder.
+    ///
+    /// `run.json` is left out, since its clock times would make two equal plates differ, and so are hidden files, which
+    /// other programs write: Snakemake puts `.snakemake_timestamp` into every folder it knows.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] with the file.
+    pub fn of(path: &Path) -> Result<Self, DataError> {
+        let files = files(path)?;
+        let mut hash = Sha256::new();
+        let mut bytes = 0;
+        let mut buffer = vec![0_u8; 1 << 20];
+        for file in &files {
+            if path.is_dir() {
+                hash.update(file.strip_prefix(path).unwrap_or(file).as_os_str().as_encoded_bytes());
+            }
+            let mut reader = fs::File::open(file).map_err(DataError::read(file))?;
+            loop {
+                let n = reader.read(&mut buffer).map_err(DataError::read(file))?;
+                if n == 0 {
+                    break;
+                }
+                bytes += n as u64;
+                hash.update(&buffer[..n]);
+            }
+        }
+        Ok(Self { sha256: format!("{:x}", hash.finalize()), files: files.len(), bytes })
+    }
+}
+
+/// Returns the files that go into the digest, sorted.
+fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(at) = folders.pop() {
+        if !at.is_dir() {
+            files.push(at);
+            continue;
+        }
+        for entry in fs::read_dir(&at).map_err(DataError::read(&at))? {
+            let entry = entry.map_err(DataError::read(&at))?;
+            let name = entry.file_name();
+            if name != "run.json" && !name.as_encoded_bytes().starts_with(b".") {
+                folders.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_contents_count_and_foreign_files_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        write("a/zarr.json", "one");
+        let first = Digest::of(dir.path()).unwrap();
+        assert_eq!((first.files, first.bytes), (1, 3));
+        write("run.json", "a clock time");
+        write(".snakemake_timestamp", "");
+        write("a/.nfs0001", "");
+        assert_eq!(Digest::of(dir.path()).unwrap(), first);
+        write("b", "");
+        let second = Digest::of(dir.path()).unwrap();
+        assert_eq!((second.files, second.bytes), (2, 3));
+        assert_ne!(second.sha256, first.sha256);
+        write("a/zarr.json", "two");
+        assert_ne!(Digest::of(dir.path()).unwrap().sha256, second.sha256);
+    }
+}

@@ -1,0 +1,117 @@
+//! The files below one folder as a store of zarrs.
+//!
+//! The store of zarrs calls `fsync` on every key, which makes a plate of small images three times slower. A plate is
+//! written under a temporary name and named only when all of it is on disk, so one sync at the end is enough.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zarrs::storage::byte_range::{ByteRangeIterator, InvalidByteRangeError};
+use zarrs::storage::{
+    Bytes, MaybeBytes, MaybeBytesIterator, OffsetBytesIterator, ReadableStorageTraits, StorageError,
+    StoreKey, StorePrefix, WritableStorageTraits,
+};
+
+use crate::side_file;
+
+/// Plain files below a folder. Reads and writes whole files, since a shard is always read as a whole.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: PathBuf,
+}
+
+impl Files {
+    /// Returns the store of the files below `root`.
+    pub(super) fn new(root: &Path) -> Arc<Self> {
+        Arc::new(Self { root: root.to_owned() })
+    }
+
+    fn path(&self, key: &StoreKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+}
+
+impl ReadableStorageTraits for Files {
+    fn get(&self, key: &StoreKey) -> Result<MaybeBytes, StorageError> {
+        match side_file::bytes(&self.path(key), u64::MAX) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Arc::new(e).into()),
+        }
+    }
+
+    fn get_partial_many<'a>(
+        &'a self,
+        key: &StoreKey,
+        ranges: ByteRangeIterator<'a>,
+    ) -> Result<MaybeBytesIterator<'a>, StorageError> {
+        let Some(bytes) = self.get(key)? else { return Ok(None) };
+        let size = bytes.len() as u64;
+        Ok(Some(Box::new(ranges.map(move |range| {
+            if range.end(size) > size || range.start(size) > size {
+                return Err(InvalidByteRangeError::new(range, size).into());
+            }
+            Ok(bytes.slice(range.start(size) as usize..range.end(size) as usize))
+        }))))
+    }
+
+    fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {
+        match fs::metadata(self.path(key)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Arc::new(e).into()),
+        }
+    }
+
+    fn supports_get_partial(&self) -> bool {
+        false
+    }
+}
+
+impl WritableStorageTraits for Files {
+    fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
+        write(&self.path(key), &value).map_err(|e| Arc::new(e).into())
+    }
+
+    fn set_partial_many(&self, _: &StoreKey, _: OffsetBytesIterator) -> Result<(), StorageError> {
+        Err(StorageError::Unsupported("partial writes".into()))
+    }
+
+    fn erase(&self, _: &StoreKey) -> Result<(), StorageError> {
+        Err(StorageError::Unsupported("erasing".into()))
+    }
+
+    fn erase_prefix(&self, _: &StorePrefix) -> Result<(), StorageError> {
+        Err(StorageError::Unsupported("erasing".into()))
+    }
+
+    fn supports_set_partial(&self) -> bool {
+        false
+    }
+}
+
+/// Writes a file and the folders above it.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let _change = crate::output::changing();
+    match fs::write(path, bytes) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(path, bytes)
+        }
+        done => done,
+    }
+}
+
+/// Waits until everything written to the file system of `folder` is on disk.
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    let folder = fs::File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&folder)?;
+    #[cfg(not(target_os = "linux"))]
+    folder.sync_all()?;
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! The evaluation from plates to results.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::EvaluationError;
+use super::baseline::MeanImage;
+use super::draws::{keyed_rng, pick, pick_by_group};
+use super::pool::{self, Pool};
+use super::protocol::{ComparisonPlan, Plates, name};
+use super::result::{BySet, ChannelResult, Curves, Draws, Evaluation, Protocol, findings, metric_results};
+use super::settings::Settings;
+use super::suite::{self, Summary, Texture};
+use crate::plate::Calibration;
+use crate::seed::Stream;
+
+/// Bins of the histograms in reports.
+const BINS: usize = 64;
+
+/// Name of the results of all channels together.
+pub const ALL_CHANNELS: &str = "all channels";
+
+/// Directions are this many times fewer in draws of halves, which only serve standard errors.
+const FEWER_DIRECTIONS: usize = 4;
+
+/// The sequences of one draw.
+struct Sets {
+    reference: Pool,
+    /// Name and sequences, in the order synthetic, training, baseline, untrained.
+    others: Vec<(&'static str, Pool)>,
+}
+
+/// Returns how many steps [`evaluate`] has: sequences to read, and channels to compare in each draw.
+pub fn steps(plates: &Plates, plan: &ComparisonPlan, settings: &Settings) -> u64 {
+    let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
+    let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
+    let channels = plates.real.meta.channels.len();
+    (reads + (settings.draws + settings.half_draws) * (channels + usize::from(channels > 1))) as u64
+}
+
+/// Compares plates as planned.
+///
+/// `progress` is called with the number of steps done, from several threads.
+///
+/// # Errors
+/// [`EvaluationError::Data`] where a sequence cannot be read.
+pub fn evaluate(
+    plates: &Plates,
+    plan: &ComparisonPlan,
+    settings: &Settings,
+    seed: u64,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Evaluation, EvaluationError> {
+    let meta = &plates.real.meta;
+    let calibrations: Vec<Calibration> = meta.channels.iter().map(|c| c.calibration).collect();
+    let joint = usize::from(calibrations.len() > 1);
+    let done = AtomicU64::new(0);
+    let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+
+    let reference = pool::read(plates.real, &plan.reference.indices, &calibrations, &tick)?;
+    let training = pool::read(plates.real, &plan.training.indices, &calibrations, &tick)?;
+    let synthetic = pool::read(plates.synthetic, &plan.synthetic.indices, &calibrations, &tick)?;
+    let untrained = match (plates.untrained, &plan.untrained) {
+        (Some(plate), Some(part)) => Some(pool::read(plate, &part.indices, &calibrations, &tick)?),
+        _ => None,
+    };
+    let means: Vec<MeanImage> = training.stacks.iter().map(MeanImage::of).collect();
+
+    let mut full = vec![Draws::default(); calibrations.len() + joint];
+    let mut halves = full.clone();
+    let mut curves = Vec::new();
+    for draw in 0..settings.draws {
+        let drawn = |pool: &Pool, index: usize| {
+            let picks = pick(&mut keyed_rng(seed, Stream::RealismPicks, draw, index), pool.len(), plan.n);
+            pool.select(&picks)
+        };
+        let baseline = means
+            .iter()
+            .enumerate()
+            .map(|(c, m)| m.draw(&mut keyed_rng(seed, Stream::RealismNoise, draw, c), plan.n));
+        let mut others = vec![
+            ("synthetic", drawn(&synthetic, 2)),
+            ("training", drawn(&training, 1)),
+            ("baseline", Pool::independent(baseline.collect())),
+        ];
+        others.extend(untrained.as_ref().map(|pool| ("untrained", drawn(pool, 3))));
+        let sets = Sets { reference: drawn(&reference, 0), others };
+        let texture = Texture {
+            patches_per_image: settings.swd_patches.min(settings.swd_max_patches.div_ceil(plan.images)),
+            directions: settings.swd_directions,
+            seed,
+            draw,
+        };
+        let shown = score(&sets, &texture, &mut full, &tick);
+        if draw == 0 {
+            curves = shown;
+        }
+        for half in (draw..settings.half_draws).step_by(settings.draws) {
+            let texture = Texture {
+                directions: texture.directions.div_ceil(FEWER_DIRECTIONS),
+                draw: settings.draws + half,
+                ..texture
+            };
+            score(&sets.half(seed, half), &texture, &mut halves, &tick);
+        }
+    }
+
+    let metrics = suite::metrics(meta.frames, meta.height, meta.width);
+    let of_textures = suite::texture_metrics(meta.height, meta.width);
+    let mut curves = curves.into_iter();
+    let channels = full.iter().zip(&halves).enumerate().map(|(c, (full, halves))| {
+        let channel = meta.channels.get(c);
+        let metrics = channel.map_or(&of_textures, |_| &metrics);
+        let metrics = metric_results(metrics, full, halves, plan.n / 2, plan.n);
+        let name = channel.map_or(ALL_CHANNELS, |c| &c.name).to_owned();
+        ChannelResult { name, findings: findings(&metrics), metrics, curves: curves.next() }
+    });
+    Ok(Evaluation {
+        format: 1,
+        program: "evaluate",
+        real: name(&plates.real.path),
+        synthetic: name(&plates.synthetic.path),
+        untrained: plates.untrained.map(|p| name(&p.path)),
+        protocol: Protocol { plan: plan.clone(), seed, settings: *settings },
+        warnings: plan.warnings.clone(),
+        definitions: metrics.iter().map(|m| (m.key.clone(), m.definition.clone())).collect(),
+        channels: channels.collect(),
+    })
+}
+
+impl Sets {
+    /// Returns a seeded half of every set: half of its groups, because sequences of one group resemble each other.
+    fn half(&self, seed: u64, half: usize) -> Self {
+        let of = |pool: &Pool, index: usize| {
+            let mut rng = keyed_rng(seed, Stream::RealismHalves, half, index);
+            pool.select(&pick_by_group(&mut rng, &pool.groups, pool.len() / 2))
+        };
+        let others = self.others.iter().enumerate().map(|(i, (set, pool))| (*set, of(pool, i + 1)));
+        Self { reference: of(&self.reference, 0), others: others.collect() }
+    }
+}
+
+/// Adds the scores of every channel, and of all channels together, and returns the distributions behind them.
+fn score(sets: &Sets, texture: &Texture, draws: &mut [Draws], tick: &dyn Fn()) -> Vec<Curves> {
+    let mut curves = Vec::new();
+    for (c, of_channel) in draws.iter_mut().enumerate() {
+        if c < sets.reference.stacks.len() {
+            curves.push(score_channel(sets, texture, c, of_channel));
+        } else {
+            score_all_channels(sets, texture, of_channel);
+        }
+        tick();
+    }
+    curves
+}
+
+/// Adds the scores of one channel and returns the distributions behind them.
+fn score_channel(sets: &Sets, texture: &Texture, channel: usize, draws: &mut Draws) -> Curves {
+    let like = &sets.reference.stacks[channel];
+    let reference = suite::summarise(like, texture, channel, 0);
+    let mut summaries = vec![("reference", reference)];
+    for (set, pool) in &sets.others {
+        let summary = suite::summarise(&pool.stacks[channel], texture, channel, 1);
+        record(draws, set, suite::compare(&summaries[0].1, &summary, like));
+        summaries.push((set, summary));
+    }
+    curves(&summaries, &like.calibration)
+}
+
+/// Adds the scores of all channels together.
+fn score_all_channels(sets: &Sets, texture: &Texture, draws: &mut Draws) {
+    let index = sets.reference.stacks.len();
+    let joint =
+        |pool: &Pool, side| suite::projections(&pool.stacks.iter().collect::<Vec<_>>(), texture, index, side);
+    let reference = joint(&sets.reference, 0);
+    for (set, pool) in &sets.others {
+        record(draws, set, suite::compare_textures(&reference, &joint(pool, 1)));
+    }
+}
+
+fn record(draws: &mut Draws, set: &str, scores: suite::MetricValues) {
+    let scores_of = match set {
+        "synthetic" => &mut draws.value,
+        "training" => &mut draws.floor,
+        "baseline" => &mut draws.baseline,
+        _ => &mut draws.untrained,
+    };
+    scores_of.push(scores);
+}
+
+fn curves(summaries: &[(&'static str, Summary)], calibration: &Calibration) -> Curves {
+    // The widest of real and synthetic changes, without the last 0.2 %, fills the plot.
+    let shown = summaries.iter().filter(|(set, _)| matches!(*set, "reference" | "synthetic"));
+    let up_to = shown.map(|(_, s)| s.change.quantile(calibration, 0.998)).fold(0.0, f64::max);
+    // One count at least, so that frames that never change still have a histogram.
+    let up_to = up_to.max(1.0 / (calibration.hi - calibration.lo));
+    let by_set = |of: &dyn Fn(&Summary) -> Vec<f64>| -> BySet {
+        summaries.iter().map(|(set, s)| (*set, of(s))).collect()
+    };
+    let change = by_set(&|s| shares(s.change.binned(calibration, BINS, up_to)));
+    let changes = change.values().flatten().any(|share| *share > 0.0);
+    Curves {
+        spectrum: by_set(&|s| s.power.to_vec()),
+        intensity: by_set(&|s| shares(s.intensity.binned(calibration, BINS))),
+        change: if changes { change } else { BTreeMap::new() },
+        change_up_to: up_to,
+    }
+}
+
+fn shares(mut counts: Vec<f64>) -> Vec<f64> {
+    let total: f64 = counts.iter().sum();
+    if total > 0.0 {
+        for n in &mut counts {
+            *n /= total;
+        }
+    }
+    counts
+}

@@ -1,0 +1,256 @@
+//! Predictions against truth: two plates, or two folders of label images.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, Axis};
+use serde::Serialize;
+
+use super::ScoreError;
+use super::counts::{Counts, Report, Scores, mean_over_defined_images};
+use crate::error::DataError;
+use crate::input::image_file;
+use crate::plate::{Plate, Split};
+
+/// Truth and prediction, opened.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a whole run")]
+pub enum Pairs {
+    /// Two plates, matched by well.
+    Plates {
+        /// The truth.
+        truth: Plate,
+        /// The prediction.
+        prediction: Plate,
+        /// Label image read from the truth, and from the prediction.
+        labels: [String; 2],
+        /// Index of each pair of wells in both plates.
+        wells: Vec<(usize, usize)>,
+    },
+    /// Two folders, matched by sorted file name.
+    Files(Vec<(PathBuf, PathBuf)>),
+}
+
+impl Pairs {
+    /// Opens two plates or two folders of TIFF or PNG label images.
+    ///
+    /// Only sequences of `split` are scored where it is given; folders have no splits. `label` may be left out where a
+    /// plate has labels of one kind of object only.
+    ///
+    /// # Errors
+    /// [`ScoreError`] where one is a plate and the other a folder, where names or numbers do not agree, or
+    /// where the label is not there.
+    pub fn open(
+        truth: &Path,
+        prediction: &Path,
+        label: Option<&str>,
+        split: Option<Split>,
+    ) -> Result<Self, ScoreError> {
+        let is_plate = |path: &Path| path.join("zarr.json").exists();
+        for path in [truth, prediction] {
+            if !path.exists() {
+                let expected = "a plate (*.ome.zarr) or a folder of label images".into();
+                return Err(DataError::Missing { path: path.to_owned(), expected }.into());
+            }
+            if !path.is_dir() {
+                return Err(ScoreError::input(
+                    format!(
+                        "{}: is a file, expected a plate (*.ome.zarr) or a folder of label images",
+                        path.display()
+                    ),
+                    "give the folder around it, with one label image per frame",
+                ));
+            }
+        }
+        match (is_plate(truth), is_plate(prediction)) {
+            (true, true) => Self::plates(Plate::open(truth)?, Plate::open(prediction)?, label, split),
+            (false, false) if split.is_some() => Err(ScoreError::input(
+                format!("{}: a folder of label images has no splits", truth.display()),
+                "leave out --split",
+            )),
+            (false, false) => files(truth, prediction).map(Self::Files),
+            (plate, _) => Err(ScoreError::input(
+                format!(
+                    "{} is {}, {} is {}",
+                    truth.display(),
+                    if plate { "a plate" } else { "a folder of files" },
+                    prediction.display(),
+                    if plate { "a folder of files" } else { "a plate" },
+                ),
+                "give two plates, or two folders of label images",
+            )),
+        }
+    }
+
+    fn plates(
+        truth: Plate,
+        prediction: Plate,
+        label: Option<&str>,
+        split: Option<Split>,
+    ) -> Result<Self, ScoreError> {
+        let chosen = |plate: &Plate| plate.any_label(label).map(|found| found.name.clone());
+        let labels = [chosen(&truth)?, chosen(&prediction)?];
+        let mut wells = Vec::new();
+        for (at, (well, meta)) in truth.wells.iter().enumerate() {
+            if split.is_some_and(|wanted| meta.split != wanted) {
+                continue;
+            }
+            let Some(other) = prediction.wells.iter().position(|(name, _)| name == well) else {
+                return Err(ScoreError::input(
+                    format!("{}: no well {well}, which the truth has", prediction.path.display()),
+                    "predict every sequence of the truth, or choose some with --split",
+                ));
+            };
+            wells.push((at, other));
+        }
+        if wells.is_empty() {
+            return Err(ScoreError::input(
+                format!("{}: no sequence to score", truth.path.display()),
+                "choose another --split",
+            ));
+        }
+        Ok(Self::Plates { truth, prediction, labels, wells })
+    }
+
+    /// Returns the label that is scored; for files there is none.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Plates { labels, .. } => Some(&labels[0]),
+            Self::Files(_) => None,
+        }
+    }
+
+    /// Returns the number of pairs.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Plates { wells, .. } => wells.len(),
+            Self::Files(files) => files.len(),
+        }
+    }
+
+    /// Returns whether there is no pair; [`Pairs::open`] refuses that.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the name, the true and the predicted labels `[T, H, W]` of a pair.
+    ///
+    /// # Errors
+    /// [`ScoreError::Data`] for files that cannot be read.
+    pub fn read(&self, index: usize) -> Result<(String, Array3<u32>, Array3<u32>), ScoreError> {
+        match self {
+            Self::Plates { truth, prediction, labels, wells } => {
+                let (a, b) = wells[index];
+                let ids = |plate: &Plate, at: usize, label: &String| -> Result<Array3<u32>, ScoreError> {
+                    let labels = plate.read(at)?.labels.remove(label);
+                    labels.map(|l| l.ids).ok_or_else(|| {
+                        ScoreError::input(format!("no labels {label}"), "write the plate again")
+                            .at(&plate.wells[at].0)
+                    })
+                };
+                Ok((truth.wells[a].0.clone(), ids(truth, a, &labels[0])?, ids(prediction, b, &labels[1])?))
+            }
+            Self::Files(files) => {
+                let (truth, prediction) = &files[index];
+                // [H, W] -> [1, H, W]
+                let ids =
+                    |path: &Path| Ok::<_, DataError>(image_file::read_labels(path)?.insert_axis(Axis(0)));
+                let name = truth.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+                Ok((name, ids(truth)?, ids(prediction)?))
+            }
+        }
+    }
+}
+
+/// Returns the label images of two folders, paired by sorted name.
+fn files(truth: &Path, prediction: &Path) -> Result<Vec<(PathBuf, PathBuf)>, ScoreError> {
+    let (a, b) = (label_files(truth)?, label_files(prediction)?);
+    if a.len() != b.len() {
+        return Err(ScoreError::input(
+            format!(
+                "{} holds {} label images, {} holds {}",
+                truth.display(),
+                a.len(),
+                prediction.display(),
+                b.len()
+            ),
+            "give one prediction per true image; files are paired in the order of their names",
+        ));
+    }
+    Ok(a.into_iter().zip(b).collect())
+}
+
+fn label_files(folder: &Path) -> Result<Vec<PathBuf>, ScoreError> {
+    let io = |source| DataError::Io { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        let image = path
+            .extension()
+            .is_some_and(|e| ["tif", "tiff", "png"].iter().any(|x| e.eq_ignore_ascii_case(x)));
+        if image && !hidden {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(ScoreError::input(
+            format!("{}: no label image (.tif, .tiff or .png)", folder.display()),
+            "give a plate, or a folder with one label image per frame",
+        ));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Scores of all pairs.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairScores {
+    /// Counts of all frames summed first: the number to report.
+    pub pooled: Report,
+    /// Scores per frame, averaged over frames where they are defined.
+    pub mean_over_defined_images: Scores,
+    /// One entry per file or sequence.
+    pub pairs: Vec<PairScore>,
+}
+
+/// Scores of one file or sequence.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairScore {
+    /// File name or well.
+    pub name: String,
+    /// Counts of its frames, summed.
+    #[serde(flatten)]
+    pub pooled: Report,
+}
+
+/// Scores all pairs, every frame an image; `on_pair` is called after each.
+///
+/// # Errors
+/// [`ScoreError`] naming the pair that cannot be read or differs in size.
+pub fn score(pairs: &Pairs, on_pair: &mut dyn FnMut()) -> Result<PairScores, ScoreError> {
+    let mut sum = Counts::default();
+    let mut frames = Vec::new();
+    let mut each = Vec::new();
+    for index in 0..pairs.len() {
+        let (name, truth, prediction) = pairs.read(index)?;
+        if truth.dim() != prediction.dim() {
+            let shapes =
+                ScoreError::Shape { truth: truth.shape().to_vec(), prediction: prediction.shape().to_vec() };
+            return Err(shapes.at(name));
+        }
+        let mut counts = Counts::default();
+        for (t, p) in truth.axis_iter(Axis(0)).zip(prediction.axis_iter(Axis(0))) {
+            let frame = Counts::of(t, p)?;
+            frames.push(frame.scores());
+            counts += frame;
+        }
+        sum += counts;
+        each.push(PairScore { name, pooled: counts.report() });
+        on_pair();
+    }
+    Ok(PairScores {
+        pooled: sum.report(),
+        mean_over_defined_images: mean_over_defined_images(&frames),
+        pairs: each,
+    })
+}

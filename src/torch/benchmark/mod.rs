@@ -1,0 +1,24 @@
+//! Whether synthetic images help a segmenter: a small network trained on real, synthetic and mixed sequences, scored on
+//! held-out real ones.
+//!
+//! Nothing here knows the generator: synthetic sequences come from a plate like real ones. What is compared is data
+//! ([`arms`], [`endpoints`]), and what is trained is behind a trait ([`segmenter`]). Start with [`trials`].
+
+pub mod arms;
+pub mod conclude;
+pub mod crops;
+pub mod endpoints;
+mod error;
+pub mod multiqc;
+pub mod page;
+pub mod plates;
+pub mod segmenter;
+pub mod settings;
+mod shard_file;
+pub mod shards;
+pub mod summary;
+pub mod train;
+pub mod trials;
+pub mod unet;
+
+pub use error::BenchmarkError;

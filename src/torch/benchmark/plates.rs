@@ -1,0 +1,220 @@
+//! From two plates to what the arms train and test on, with every reason to refuse checked first.
+
+use ndarray::{Array4, Axis};
+use serde::{Deserialize, Serialize};
+
+use super::BenchmarkError;
+use super::crops::Labelled;
+use super::settings::BenchmarkSettings;
+use lapsegan_core::plate::compare::{Finding, Role, Scope, Severity, compare};
+use lapsegan_core::plate::{Calibration, Plate, PlateMeta, Split};
+
+/// What the benchmark works on.
+#[derive(Clone, Debug)]
+pub struct Material {
+    /// Real training sequences, all there are.
+    pub real: Vec<Labelled>,
+    /// Synthetic sequences.
+    pub synthetic: Vec<Labelled>,
+    /// Held-out real sequences.
+    pub test: Vec<Labelled>,
+}
+
+/// What was found about two plates before their pixels are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BenchmarkPlan {
+    /// Names of the channels the segmenter sees.
+    pub channels: Vec<String>,
+    /// How the labels of the real plate came about.
+    pub real_label_route: Option<String>,
+    /// How the labels of the synthetic plate came about.
+    pub synthetic_label_route: Option<String>,
+    /// Real training sequences there are.
+    pub n_real_train: usize,
+    /// Synthetic sequences used.
+    pub n_synthetic: usize,
+    /// Held-out real sequences.
+    pub n_test: usize,
+    /// Split groups of the held-out sequences.
+    pub test_groups: Vec<String>,
+    /// Held-out groups that the generator was trained on; empty but with `allow_leakage`.
+    pub leaked_groups: Vec<String>,
+    /// Train, val and test are blocks of one movie.
+    pub single_movie: bool,
+    /// What limits the conclusions, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Checks that two plates can be compared.
+///
+/// # Errors
+/// [`BenchmarkError::Input`] for missing labels, channels or splits, other sizes, and for leakage: held-out groups
+/// the generator was trained on, or that the real training part shares.
+pub fn plan(
+    real: &Plate,
+    synthetic: &Plate,
+    settings: &BenchmarkSettings,
+) -> Result<BenchmarkPlan, BenchmarkError> {
+    settings.check()?;
+    for (role, plate) in [("real", real), ("synthetic", synthetic)] {
+        if !plate.meta.label_names().contains(&settings.label.as_str()) {
+            let names = plate.meta.label_names();
+            let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(BenchmarkError::input(
+                format!(
+                    "{}: the {role} plate has no labels named {}, it has {there}",
+                    plate.path.display(),
+                    settings.label
+                ),
+                "name one that is there with --label, or make labels with `prepare --labels` and train on them",
+            ));
+        }
+    }
+    let channels: Vec<String> = match settings.channels.as_slice() {
+        [] => real.meta.channels.iter().take(1).map(|c| c.name.clone()).collect(),
+        named => named.to_vec(),
+    };
+    let (train, test) = (real.indices(Split::Train), real.indices(Split::Test));
+    for (split, found) in [("train", &train), ("test", &test)] {
+        if found.is_empty() {
+            return Err(BenchmarkError::input(
+                format!("{}: no sequence of split {split}", real.path.display()),
+                "prepare the plate with groups for train and test",
+            ));
+        }
+    }
+    if synthetic.wells.is_empty() {
+        return Err(BenchmarkError::input(
+            format!("{}: no sequences", synthetic.path.display()),
+            "generate some with `generate --count`",
+        ));
+    }
+    let comparison = compare(real, synthetic, Scope { channels: Some(&channels), held_out: &[Split::Test] });
+    let leaked_groups = comparison.leaked_groups();
+    let mut notes =
+        comparison.unless(|finding| refused(finding, settings.allow_leakage)).map_err(|finding| {
+            let plate = match finding {
+                Finding::SharedGroups { .. } | Finding::MissingChannel { plate: Role::Real, .. } => real,
+                _ => synthetic,
+            };
+            BenchmarkError::input(format!("{}: {finding}", plate.path.display()), finding.hint())
+        })?;
+    notes.extend(note_on_truth(real.meta.label_route()));
+    if train.len() < settings.real_sequences {
+        notes.push(format!(
+            "{} real training sequences were asked for, {} are there: every seed trains on all of them.",
+            settings.real_sequences,
+            train.len()
+        ));
+    }
+
+    let n_synthetic = match settings.synthetic_sequences {
+        0 => synthetic.wells.len(),
+        limit => limit.min(synthetic.wells.len()),
+    };
+    Ok(BenchmarkPlan {
+        notes,
+        channels,
+        real_label_route: real.meta.label_route().map(str::to_owned),
+        synthetic_label_route: synthetic.meta.label_route().map(str::to_owned),
+        n_real_train: train.len(),
+        n_synthetic,
+        n_test: test.len(),
+        test_groups: real.groups(&[Split::Test]).into_iter().map(|group| group.name).collect(),
+        leaked_groups,
+        single_movie: real.meta.single_movie,
+    })
+}
+
+/// Returns whether the benchmark cannot go on: crops of both plates have one size whatever the frames have, but a
+/// segmenter must not be tested on what the generator has seen.
+fn refused(finding: &Finding, allow_leakage: bool) -> bool {
+    match finding {
+        Finding::Size { .. } => false,
+        Finding::Leakage { .. } | Finding::SameNames { other_recording: None, .. } => !allow_leakage,
+        _ => finding.severity() == Severity::Refuse,
+    }
+}
+
+/// Returns what follows from the way in which the labels of the test sequences were made.
+fn note_on_truth(route: Option<&str>) -> Option<String> {
+    match route {
+        Some("annotation") => None,
+        Some("phantom_truth") => {
+            Some("The truth is simulated (phantom_truth): the result says nothing about real cells.".into())
+        }
+        Some(route) => Some(format!(
+            "The truth of the test sequences was made by {route}, not by people: scores tell how well that route is imitated."
+        )),
+        None => Some("The real plate does not say how its labels came about.".into()),
+    }
+}
+
+/// Returns the positions of channels in a plate, or the first name that is not there.
+fn channel_indices(meta: &PlateMeta, names: &[String]) -> Result<Vec<usize>, String> {
+    names
+        .iter()
+        .map(|name| meta.channels.iter().position(|c| c.name == *name).ok_or_else(|| name.clone()))
+        .collect()
+}
+
+/// Returns the calibrations of channels that are there.
+fn calibrations(meta: &PlateMeta, names: &[String]) -> Vec<Calibration> {
+    let find = |name: &String| meta.channels.iter().find(|c| c.name == *name).map(|c| c.calibration);
+    names.iter().filter_map(find).collect()
+}
+
+/// Reads the sequences of a plan; `on_sequence` is called after each of `n_real_train + n_synthetic + n_test`.
+///
+/// Counts of both plates are read with the calibration of the real one. Everything is kept in memory: about 12 bytes
+/// per pixel and frame.
+///
+/// # Errors
+/// [`BenchmarkError::Data`] for damaged plates, [`BenchmarkError::Input`] where test or training have no object.
+pub fn read(
+    real: &Plate,
+    synthetic: &Plate,
+    plan: &BenchmarkPlan,
+    settings: &BenchmarkSettings,
+    on_sequence: &mut dyn FnMut(),
+) -> Result<Material, BenchmarkError> {
+    let calibration = calibrations(&real.meta, &plan.channels);
+    let mut load = |plate: &Plate, indices: &[usize]| -> Result<Vec<Labelled>, BenchmarkError> {
+        let channels = channel_indices(&plate.meta, &plan.channels).unwrap_or_default();
+        let mut sequences = Vec::with_capacity(indices.len());
+        for &index in indices {
+            let (well, meta) = &plate.wells[index];
+            let mut sequence = plate.read(index)?;
+            let counts: Array4<u16> = sequence.image.select(Axis(1), &channels);
+            let labels = sequence.labels.remove(&settings.label).ok_or_else(|| {
+                BenchmarkError::input(format!("no labels {}", settings.label), "prepare the plate again")
+                    .at(well)
+            })?;
+            let (name, group) = (well.clone(), meta.split_group.clone());
+            sequences.push(Labelled::new(name, group, counts.view(), labels.ids, &calibration));
+            on_sequence();
+        }
+        Ok(sequences)
+    };
+    let synthetic_indices: Vec<usize> = (0..plan.n_synthetic).collect();
+    let material = Material {
+        real: load(real, &real.indices(Split::Train))?,
+        synthetic: load(synthetic, &synthetic_indices)?,
+        test: load(real, &real.indices(Split::Test))?,
+    };
+    for (what, sequences) in
+        [("real train", &material.real), ("synthetic", &material.synthetic), ("test", &material.test)]
+    {
+        if sequences.iter().all(|s| s.labels.iter().all(|&id| id == 0)) {
+            return Err(BenchmarkError::input(
+                format!(
+                    "no object in any of the {} {what} sequences (label {})",
+                    sequences.len(),
+                    settings.label
+                ),
+                "look at the labels in a viewer; a label route may have found nothing",
+            ));
+        }
+    }
+    Ok(material)
+}

@@ -1,0 +1,30 @@
+//! Compiles the fused operations, and lets every binary find libtorch relative to itself, so that none carries a path of
+//! the build machine.
+
+fn main() {
+    // Shipped (bin/ beside libtorch/), then target/release/, then target/release/deps/ (tests).
+    for up in ["..", "../..", "../../.."] {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/{up}/libtorch/lib");
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+    compile("model/fused.cpp");
+}
+
+/// Compiles against the headers that tch itself is compiled against.
+fn compile(source: &str) {
+    for file in [source, "model/fused_kernels.h"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let libtorch =
+        std::env::var("LIBTORCH").expect("LIBTORCH, set by .cargo/config.toml, names the folder of libtorch");
+    let include = std::path::Path::new(&libtorch).join("include");
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(3).file(source);
+    // As system headers, whose warnings are not ours.
+    for folder in [include.clone(), include.join("torch/csrc/api/include")] {
+        build.flag("-isystem").flag(folder);
+    }
+    build.flag("-fopenmp").compile("lapsegan_fused");
+    println!("cargo:rustc-link-lib=dylib=gomp"); // the OpenMP that libtorch runs on
+}

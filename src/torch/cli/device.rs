@@ -1,0 +1,134 @@
+//! Choosing the device, and the allocator behind tensors on the CPU.
+//!
+//! Unsafe code: opening the CUDA half of libtorch, a question to the driver, an option of the allocator.
+
+use lapsegan_core::cli::Failure;
+use lapsegan_core::cli::args::DeviceFlag;
+use lapsegan_core::error::{Advice, Exit};
+use serde_json::{Value, json};
+use tch::Device;
+
+use crate::training::checkpoint::FORMAT;
+
+/// Serves libtorch as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// `mi_option_purge_delay`, which the bindings do not name.
+const PURGE_DELAY: i32 = 15;
+
+/// Lets freed memory stay with the process.
+///
+/// Every iteration takes the same tensors again; giving pages back between two costs a tenth of it in page faults.
+#[allow(unsafe_code)]
+fn keep_memory() {
+    // SAFETY: sets a number, before other threads work.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
+}
+
+/// A GPU that was asked for and is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("--device {asked}: not available: {reason}")]
+pub struct DeviceError {
+    /// What was asked for.
+    asked: String,
+    /// Why it is not available.
+    reason: String,
+}
+
+impl Advice for DeviceError {
+    fn exit(&self) -> Exit {
+        Exit::NoDevice
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "use --device cpu, or a CUDA libtorch (LAPSEGAN_CUDA=1 make setup, or LD_LIBRARY_PATH) on a machine with \
+             a driver"
+                .into(),
+        )
+    }
+}
+
+/// Prepares libtorch for work on the CPU with this number of threads.
+pub fn use_cpu(threads: usize) {
+    keep_memory();
+    tch::set_num_threads(threads as i32);
+}
+
+/// Returns the device that `--device` asks for and sets the number of CPU threads.
+///
+/// # Errors
+/// Wrong usage for an unknown name, [`DeviceError`] for a GPU that is not there; `auto` falls back to the CPU.
+pub fn select(flag: &str, threads: usize) -> Result<Device, Failure> {
+    let wanted = DeviceFlag::parse(flag)?;
+    use_cpu(threads);
+    let index = match wanted {
+        DeviceFlag::Cpu => return Ok(Device::Cpu),
+        DeviceFlag::Auto => 0,
+        DeviceFlag::Cuda(index) => index,
+    };
+    let opened = open_cuda();
+    let count = if opened.is_ok() { tch::Cuda::device_count() } else { 0 };
+    if (index as i64) < count {
+        tch::Cuda::cudnn_set_benchmark(false);
+        return Ok(Device::Cuda(index));
+    }
+    if wanted == DeviceFlag::Auto {
+        return Ok(Device::Cpu);
+    }
+    let reason = match opened {
+        Err(reason) => reason,
+        Ok(()) => format!("libtorch sees {count} GPU(s)"),
+    };
+    Err(DeviceError { asked: flag.to_owned(), reason }.into())
+}
+
+/// Returns the major compute capability of a GPU, by the driver; `None` where it does not tell.
+#[allow(unsafe_code)]
+pub fn compute_capability(index: usize) -> Option<i32> {
+    use libloading::os::unix::Library;
+    type Init = unsafe extern "C" fn(u32) -> i32;
+    type Attribute = unsafe extern "C" fn(*mut i32, i32, i32) -> i32;
+    /// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR`
+    const MAJOR: i32 = 75;
+    // SAFETY: the driver's documented signatures; a device's handle is its number, and the number read is ours.
+    unsafe {
+        let driver = Library::new("libcuda.so.1").ok()?;
+        let mut major = 0;
+        let ready = driver.get::<Init>(b"cuInit\0").ok()?(0) == 0;
+        let known = ready
+            && driver.get::<Attribute>(b"cuDeviceGetAttribute\0").ok()?(&raw mut major, MAJOR, index as i32)
+                == 0;
+        // The driver stays open: libtorch is using it.
+        std::mem::forget(driver);
+        known.then_some(major)
+    }
+}
+
+/// Returns a device as `--device` takes it.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(n) => format!("cuda:{n}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+/// Returns the versions of libtorch and of checkpoints for `--version --json`, without touching a GPU.
+pub fn libraries() -> Value {
+    json!({ "libtorch": "2.11.0", "tch": "0.24", "checkpoint_format": FORMAT })
+}
+
+/// Opens `libtorch_cuda.so`. Must come before any CUDA query: libtorch remembers the first answer.
+#[allow(unsafe_code)]
+fn open_cuda() -> Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: a libtorch library, opened for its registrations only; it stays open until the process ends.
+    match unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
+        Ok(library) => {
+            std::mem::forget(library);
+            Ok(())
+        }
+        Err(error) => Err(format!("no CUDA libtorch on the library path ({error})")),
+    }
+}

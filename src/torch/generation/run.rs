@@ -1,0 +1,229 @@
+//! The use case: from a checkpoint to the sequences of a synthetic plate.
+
+use std::ops::Range;
+
+use ndarray::Array4;
+use serde_json::{Value, json};
+use tch::Device;
+
+use super::labelling::{LabelPlan, Labelling};
+use super::settings::GenerationSettings;
+use super::{Batches, GenerationError, Sampler, sample};
+use crate::model::ModelConfig;
+use crate::model::size::{Use, expect_room};
+use crate::training::checkpoint::Checkpoint;
+use lapsegan_core::error::DataError;
+use lapsegan_core::plate::labels::of_kind;
+use lapsegan_core::plate::{LabelKind, Origin, Part, PlateMeta, Sequence, SequenceMeta, Split};
+
+/// Sequences from which the label threshold is estimated; the first of the seed, whichever are written.
+const THRESHOLD_SEQUENCES: u64 = 64;
+
+/// A set of sequences to generate, checked but not drawn.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where the generator comes from.
+    pub checkpoint: &'a Checkpoint,
+    /// What to make of it.
+    pub settings: &'a GenerationSettings,
+    /// Seed of latents and noise.
+    pub seed: u64,
+    /// Part `index` (from 1) of `of` of the set; all of it where `None`.
+    pub shard: Option<(usize, usize)>,
+}
+
+/// A request whose generator is loaded and whose labels are decided.
+#[derive(Debug)]
+pub struct Generation<'a> {
+    request: Request<'a>,
+    sampler: Sampler,
+    labelling: Labelling,
+    wanted: Range<u64>,
+}
+
+impl<'a> Request<'a> {
+    fn batches(&self) -> Batches {
+        Batches::new(self.settings.count, self.settings.batch)
+    }
+
+    /// Returns the sequences that this part of the set holds.
+    ///
+    /// # Errors
+    /// [`GenerationError::Setting`] where there are more parts than sequences.
+    pub fn wanted(&self) -> Result<Range<u64>, GenerationError> {
+        let count = self.settings.count;
+        let Some((index, of)) = self.shard else { return Ok(0..count) };
+        if of as u64 > count {
+            return Err(GenerationError::Setting {
+                message: format!("--shard {index}/{of}: {count} sequences make {count} parts at most"),
+                hint: "take fewer parts, or a larger --count",
+            });
+        }
+        let batches = self.batches();
+        if of as u64 > batches.n() {
+            tracing::warn!(
+                "{of} parts of {} batches: batches are drawn by several jobs; --batch {} in all of them avoids this",
+                batches.n(),
+                count.div_ceil(of as u64)
+            );
+        }
+        Ok(batches.part(index as u64 - 1, of as u64))
+    }
+
+    /// Returns what labels are going to be made.
+    ///
+    /// # Errors
+    /// As [`LabelPlan::new`].
+    pub fn labels(&self) -> Result<LabelPlan, GenerationError> {
+        let manifest = &self.checkpoint.manifest;
+        LabelPlan::new(self.settings, &manifest.data, &manifest.config.model.label_maps, &manifest.mapped)
+    }
+
+    /// Loads the generator and, for labels by threshold, draws the sequences that the threshold follows from.
+    ///
+    /// # Errors
+    /// [`GenerationError::Model`] where the weights do not fit, and those of [`Request::wanted`] and
+    /// [`Request::labels`].
+    pub fn open(self, device: Device) -> Result<Generation<'a>, GenerationError> {
+        let (wanted, plan) = (self.wanted()?, self.labels()?);
+        let manifest = &self.checkpoint.manifest;
+        // A run's own precision is a matter of its training.
+        let model = ModelConfig { precision: self.settings.precision, ..manifest.config.model.clone() };
+        expect_room(&model, Use::Generate)?;
+        let file = self.checkpoint.path.display().to_string();
+        let sampler = Sampler::new(&model, &self.checkpoint.tensors, &file, device)?;
+        let labelling = match plan {
+            LabelPlan::None(_) => Labelling::None,
+            LabelPlan::Joint(mapped) => Labelling::Joint {
+                mapped,
+                domains: manifest.data.channels.len(),
+                maps: model.label_maps.clone(),
+            },
+            LabelPlan::Threshold { label, channel } => {
+                let found = Labelling::threshold(label, channel, &self.first_sequences(&sampler));
+                warn_of_one_class(&found, &manifest.data.channels[channel].name);
+                found
+            }
+        };
+        Ok(Generation { request: self, sampler, labelling, wanted })
+    }
+
+    fn first_sequences(&self, sampler: &Sampler) -> Vec<Array4<f32>> {
+        let batches = Batches::new(THRESHOLD_SEQUENCES, self.settings.batch);
+        let draw = |(drawn, kept): (Range<u64>, Range<u64>)| {
+            let sequences = sampler.sample(self.seed, drawn, self.settings.truncation_psi);
+            sequences.into_iter().take((kept.end - kept.start) as usize)
+        };
+        batches.holding(0..THRESHOLD_SEQUENCES).flat_map(draw).collect()
+    }
+}
+
+fn warn_of_one_class(labelling: &Labelling, channel: &str) {
+    if let Labelling::Threshold { settings, .. } = labelling
+        && !settings.finds_two_classes()
+    {
+        tracing::warn!(
+            "channel {channel} has no bright objects that a threshold parts from the background: labels may be meaningless"
+        );
+    }
+}
+
+impl Generation<'_> {
+    /// Returns the indices of the sequences that are written.
+    pub fn wanted(&self) -> Range<u64> {
+        self.wanted.clone()
+    }
+
+    /// Returns the settings of the labels, for the record.
+    pub fn label_settings(&self) -> Value {
+        self.labelling.settings()
+    }
+
+    /// Returns the metadata of the plate.
+    pub fn plate_meta(&self) -> PlateMeta {
+        let Request { checkpoint, settings, seed, shard } = &self.request;
+        let manifest = &checkpoint.manifest;
+        let length = if manifest.has_known_length() {
+            format!("generator trained for {:.3} kimg, ", manifest.sequences_seen as f64 / 1000.0)
+        } else {
+            String::new()
+        };
+        let mut notes = vec![
+            format!("{length}truncation_psi {}", settings.truncation_psi),
+            format!("checkpoint sha256 {}", manifest.tensors_sha256),
+        ];
+        if !manifest.has_known_length() {
+            // What the counts of an imported checkpoint mean stands there.
+            notes.extend(manifest.data.notes.iter().cloned());
+        }
+        PlateMeta {
+            tool: "generate".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            origin: Origin::Synthetic,
+            seed: *seed,
+            labels: self.labelling.metas(),
+            notes,
+            part: shard.map(|(index, of)| self.part(index, of)),
+            ..manifest.data.clone()
+        }
+    }
+
+    /// Returns which part of the set the plate is, with what all parts must have in common.
+    fn part(&self, index: usize, of: usize) -> Part {
+        let Request { checkpoint, settings, .. } = &self.request;
+        let mut common = json!({ "checkpoint_sha256": checkpoint.manifest.tensors_sha256 });
+        if let (Value::Object(all), Value::Object(more)) = (&mut common, json!(settings)) {
+            all.extend(more);
+        }
+        Part {
+            index,
+            of,
+            sequences: settings.count as usize,
+            first: self.wanted.start as usize,
+            count: (self.wanted.end - self.wanted.start) as usize,
+            settings: common.as_object().cloned().unwrap_or_default(),
+            label_settings: self.labelling.settings(),
+        }
+    }
+
+    /// Draws the sequences in their order and hands each to `keep` with its index.
+    ///
+    /// # Errors
+    /// What `keep` says.
+    pub fn each(
+        &self,
+        keep: &mut dyn FnMut(u64, Sequence) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let Request { settings, seed, .. } = &self.request;
+        for (drawn, kept) in self.request.batches().holding(self.wanted()) {
+            let sequences = drawn.clone().zip(self.sampler.sample(*seed, drawn, settings.truncation_psi));
+            for (index, values) in sequences.filter(|(index, _)| kept.contains(index)) {
+                keep(index, self.sequence(index, &values))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sequence(&self, index: u64, values: &Array4<f32>) -> Sequence {
+        let manifest = &self.request.checkpoint.manifest;
+        Sequence {
+            meta: SequenceMeta {
+                source: format!("checkpoint {}", &manifest.tensors_sha256[..16]),
+                first_frame: 0,
+                split: Split::Train,
+                split_group: format!("synthetic-{index}"),
+                frame_ranges: None,
+            },
+            image: sample::counts(values, &manifest.data),
+            labels: self.labelling.labels(values),
+        }
+    }
+}
+
+/// Returns the number of tracked objects of a sequence of a plate.
+pub fn n_objects(plate: &PlateMeta, sequence: &Sequence) -> usize {
+    of_kind(&plate.labels, LabelKind::Objects)
+        .filter_map(|label| sequence.labels.get(&label.name))
+        .map(|labels| labels.ids.iter().max().copied().unwrap_or(0) as usize)
+        .sum()
+}

@@ -1,0 +1,76 @@
+//! Sequences from a trained generator.
+
+use ndarray::{Array4, Axis};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::latent::{draw, truncate, w_avg};
+use crate::model::weights::{self, Tensors};
+use crate::model::{Generator, ModelConfig, ModelError};
+use lapsegan_core::plate::PlateMeta;
+use lapsegan_core::plate::axes;
+
+/// A generator ready to sample.
+#[derive(Debug)]
+pub struct Sampler {
+    generator: Generator,
+    w_avg: Tensor,
+    device: Device,
+}
+
+impl Sampler {
+    /// Loads the averaged generator of a checkpoint's tensors.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] naming the first tensor that is missing or of another shape.
+    pub fn new(
+        config: &ModelConfig,
+        tensors: &Tensors,
+        file: &str,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        config.validate()?;
+        let mut vs = VarStore::new(device);
+        let generator = Generator::new(&vs.root(), config);
+        weights::load(&vs, tensors, "generator_ema.", file)?;
+        vs.freeze();
+        let w_avg = w_avg(&generator, device);
+        Ok(Self { generator, w_avg, device })
+    }
+
+    /// Returns sequences in the networks' range, clamped to [0, 1], each `[T, C, H, W]`: image channels, then
+    /// label maps.
+    ///
+    /// Fresh noise in every layer and domain, keyed like the latents by (seed, index).
+    pub fn sample(&self, seed: u64, indices: std::ops::Range<u64>, truncation_psi: f64) -> Vec<Array4<f32>> {
+        let draws = draw(&self.generator, seed, indices, self.device);
+        let images = tch::no_grad(|| {
+            let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
+            let ws = self.generator.broadcast(&w);
+            let images = self.generator.synthesise(&ws, &mut draws.noise.source());
+            images.clamp(0.0, 1.0).to_device(Device::Cpu).contiguous()
+        });
+        let size = images.size(); // [N, C, T, H, W]
+        let shape = (size[1] as usize, size[2] as usize, size[3] as usize, size[4] as usize);
+        (0..size[0])
+            .map(|i| {
+                let flat = Vec::<f32>::try_from(images.get(i).flatten(0, -1).to_kind(Kind::Float))
+                    .expect("floats on the CPU");
+                let sequence = Array4::from_shape_vec(shape, flat).expect("as many values as the shape says");
+                axes::frames_first(sequence.view()) // [C, T, H, W] -> [T, C, H, W]
+            })
+            .collect()
+    }
+}
+
+/// Returns camera counts of the image channels of a sequence through the training data's calibration. `[T, C, H, W]`
+pub fn counts(sequence: &Array4<f32>, data: &PlateMeta) -> Array4<u16> {
+    let (frames, _, height, width) = sequence.dim();
+    let mut out = Array4::zeros((frames, data.channels.len(), height, width));
+    for (c, channel) in data.channels.iter().enumerate() {
+        let values = sequence.index_axis(Axis(1), c);
+        out.index_axis_mut(Axis(1), c)
+            .zip_mut_with(&values, |count, &value| *count = channel.calibration.counts(value));
+    }
+    out
+}

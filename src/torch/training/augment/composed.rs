@@ -1,0 +1,90 @@
+//! The corrected pipeline: all geometric draws of a sequence in one matrix, one resampling.
+//!
+//! Mirror, quarter turns, shift, isotropic scale, rotation, anisotropic scale, rotation, as in the article on adaptive
+//! augmentation (2020, appendix B; scale spread `0.2 ln 2`, reciprocal factors on the two axes), about the image
+//! centre, every draw per sequence. Outside the image it is reflected.
+
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use tch::Tensor;
+
+use super::warp::{IDENTITY, Matrix, about, replace, then, warp};
+
+/// Spread of the logarithm of a scale.
+const SIGMA: f64 = 0.2 * std::f64::consts::LN_2;
+/// Largest shift as a share of the image.
+const SHIFT: f64 = 0.125;
+
+/// One matrix per sample; `None` leaves it alone.
+#[derive(Debug)]
+pub struct ComposedWarps {
+    /// Source to destination.
+    pub matrices: Vec<Option<Matrix>>,
+}
+
+impl ComposedWarps {
+    /// Draws for `n` samples of `size` px at probability `p`.
+    pub fn draw(n: usize, size: i64, p: f64, rng: &mut impl Rng) -> Self {
+        Self { matrices: (0..n).map(|_| matrix(size as f64, p, rng)).collect() }
+    }
+
+    /// Warps the drawn samples. `[N, P, S, S]`, shape kept
+    pub fn apply(&self, x: &Tensor) -> Tensor {
+        let (rows, matrices): (Vec<i64>, Vec<Matrix>) =
+            (0_i64..).zip(&self.matrices).filter_map(|(i, m)| m.map(|m| (i, m))).unzip();
+        replace(x, &rows, |x| warp(x, &matrices))
+    }
+}
+
+fn matrix(size: f64, p: f64, rng: &mut impl Rng) -> Option<Matrix> {
+    let centre = [(size - 1.0) / 2.0; 2];
+    let p_rotation = 1.0 - (1.0 - p).sqrt();
+    let mut steps: Vec<Matrix> = Vec::new();
+    let scale = |rng: &mut dyn rand::RngCore| {
+        let normal: f64 = StandardNormal.sample(rng);
+        (SIGMA * normal).exp()
+    };
+    if rng.random_bool(p) {
+        steps.push(about(centre, [-1.0, 0.0, 0.0, 1.0]));
+    }
+    if rng.random_bool(p) {
+        let (sin, cos) = [(1.0, 0.0), (0.0, -1.0), (-1.0, 0.0)][rng.random_range(0..3)];
+        steps.push(about(centre, [cos, sin, -sin, cos]));
+    }
+    if rng.random_bool(p) {
+        let mut pixels = || (size * rng.random_range(-SHIFT..SHIFT)).round();
+        steps.push([1.0, 0.0, pixels(), 0.0, 1.0, pixels()]);
+    }
+    if rng.random_bool(p) {
+        let s = scale(rng);
+        steps.push(about(centre, [s, 0.0, 0.0, s]));
+    }
+    for anisotropic in [true, false] {
+        if rng.random_bool(p_rotation) {
+            let (sin, cos) = rng.random_range(-std::f64::consts::PI..std::f64::consts::PI).sin_cos();
+            steps.push(about(centre, [cos, sin, -sin, cos]));
+        }
+        if anisotropic && rng.random_bool(p) {
+            let s = scale(rng);
+            steps.push(about(centre, [s, 0.0, 0.0, s.recip()]));
+        }
+    }
+    (!steps.is_empty()).then(|| steps.iter().fold(IDENTITY, |all, step| then(&all, step)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapsegan_core::seed::{self, Stream};
+    use tch::{Device, Kind};
+
+    #[test]
+    fn nothing_at_zero_and_every_sample_at_one_about_the_centre() {
+        let x = Tensor::rand([8, 2, 16, 16], (Kind::Float, Device::Cpu));
+        let draw = |p| ComposedWarps::draw(8, 16, p, &mut seed::rng(Stream::AugmentReal, &[1]));
+        assert_eq!(draw(0.0).apply(&x), x);
+        let all = draw(1.0);
+        assert!(all.matrices.iter().all(Option::is_some));
+        assert_eq!(all.apply(&x).size(), x.size());
+    }
+}

@@ -1,0 +1,58 @@
+//! Augmentation of everything the discriminator sees (Karras et al., "Training GANs with limited data", 2020).
+//!
+//! An [`Augmentation`] holds the draws for a batch, made on the host from a keyed stream; applying it is differentiable, so that
+//! generated sequences can pass through. All planes of a sequence are warped alike. [`published`] is the pipeline of the
+//! published code with its deviations, [`composed`] one warp by one matrix; [`controller`] adapts the probability.
+
+pub mod composed;
+pub mod controller;
+pub mod published;
+pub mod warp;
+
+use rand::Rng;
+use tch::Tensor;
+
+use serde::{Deserialize, Serialize};
+
+use composed::ComposedWarps;
+use published::PublishedWarps;
+
+/// Which pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Geometry {
+    /// Seven steps, each resampling anew, as the published code does.
+    Original,
+    /// One matrix per sequence, one resampling, centred, with the scales of the article on augmentation.
+    Composed,
+}
+
+/// The draws for one batch.
+#[derive(Debug)]
+pub enum Augmentation {
+    /// See [`published`].
+    Original(PublishedWarps),
+    /// See [`composed`].
+    Composed(ComposedWarps),
+}
+
+impl Augmentation {
+    /// Draws for `n` sequences of `size` px at augmentation probability `p`.
+    pub fn draw(geometry: Geometry, n: usize, size: i64, p: f64, rng: &mut impl Rng) -> Self {
+        match geometry {
+            Geometry::Original => Self::Original(PublishedWarps::draw(n, size, p, rng)),
+            Geometry::Composed => Self::Composed(ComposedWarps::draw(n, size, p, rng)),
+        }
+    }
+
+    /// Returns the augmented sequences. `[N, C, T, H, W]` or `[N, P, H, W]`, shape kept
+    pub fn apply(&self, sequences: &Tensor) -> Tensor {
+        let shape = sequences.size();
+        let planes = if shape.len() == 5 { sequences.flatten(1, 2) } else { sequences.shallow_clone() };
+        let out = match self {
+            Self::Original(draws) => draws.apply(&planes),
+            Self::Composed(draws) => draws.apply(&planes),
+        };
+        out.view(shape.as_slice())
+    }
+}

@@ -1,0 +1,174 @@
+//! Everything random of an iteration, drawn before the step that uses it.
+
+use lapsegan_core::seed::{self, Stream};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use tch::{Device, Tensor};
+
+use crate::losses::cut_mix::Cut;
+use crate::model::Generator;
+use crate::model::noise::LayerNoise;
+use crate::tensor_rng;
+
+/// Names the draws of a part of an iteration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Seed of the run.
+    pub run_seed: u64,
+    /// Iteration, from 1.
+    pub iteration: u64,
+    /// Which part of the batch, from 0.
+    pub part: u64,
+}
+
+impl Key {
+    /// Returns the random numbers of a stream on the host.
+    pub fn rng(self, stream: Stream) -> rand_chacha::ChaCha8Rng {
+        seed::rng(stream, &self.counters(&[]))
+    }
+
+    /// Returns standard normal numbers on the CPU; `more` are counters after those of the part. `shape` is `[N, ...]`
+    pub fn randn(self, stream: Stream, more: &[u64], shape: &[i64]) -> Tensor {
+        tensor_rng::randn(stream, &self.counters(more), shape)
+    }
+
+    fn counters(self, more: &[u64]) -> Vec<u64> {
+        [&[self.run_seed, self.iteration, self.part], more].concat()
+    }
+}
+
+/// A step that calls the generator, and so has latents and noise of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The discriminator's main step.
+    Discriminator,
+    /// The generator's main step.
+    Generator,
+    /// The path length step.
+    PathLength,
+}
+
+impl Caller {
+    /// Returns the streams of latents, style mixing and layer noise.
+    fn streams(self) -> [Stream; 3] {
+        match self {
+            Self::Discriminator => {
+                [Stream::DiscriminatorLatents, Stream::DiscriminatorMixing, Stream::DiscriminatorNoise]
+            }
+            Self::Generator => [Stream::GeneratorLatents, Stream::GeneratorMixing, Stream::GeneratorNoise],
+            Self::PathLength => [Stream::PathLatents, Stream::PathMixing, Stream::PathNoise],
+        }
+    }
+}
+
+/// Latents and noise of one call of the generator.
+#[derive(Debug)]
+pub struct Latents {
+    /// `[N, Z]`
+    pub z: Tensor,
+    /// Second latents `[N, Z]` and the slot from which on they take over.
+    pub mixed: Option<(Tensor, i64)>,
+    /// Noise by domain and layer.
+    pub noise: LayerNoise,
+}
+
+impl Latents {
+    /// Draws latents for `n` sequences, mixed with a probability of `mixing`, and noise for every domain and layer.
+    ///
+    /// All are drawn on the CPU and moved to `device`, so that they are the same on every device. Nothing is left to
+    /// draw in the step itself; what that costs in memory is one map per layer, see [`LayerNoise`].
+    pub fn draw(
+        generator: &Generator,
+        n: i64,
+        mixing: f64,
+        device: Device,
+        key: Key,
+        caller: Caller,
+    ) -> Self {
+        let [latents, mixes, noises] = caller.streams();
+        let latent = |stream| key.randn(stream, &[], &[n, generator.latent_size()]).to_device(device);
+        let mut rng = key.rng(mixes);
+        // Reference: the second latent always controls at least the last two slots.
+        let mixed = rng
+            .random_bool(mixing)
+            .then(|| (latent(mixes), rng.random_range(1..=generator.latent_slots() - 2)));
+        let noise = LayerNoise::new(generator, n, |domain, layer, shape| {
+            key.randn(noises, &[domain as u64, layer as u64], &shape).to_device(device)
+        });
+        Self { z: latent(latents), mixed, noise }
+    }
+
+    /// Maps to one latent per layer. `[N, L, Z]`
+    pub fn map(&self, generator: &Generator) -> Tensor {
+        let w = generator.map(&self.z);
+        match &self.mixed {
+            Some((z, inject_index)) => generator.mix(&w, &generator.map(z), *inject_index),
+            None => generator.broadcast(&w),
+        }
+    }
+
+    /// Synthesises sequences from mapped latents. `ws [N, L, Z] -> [N, C, T, H, W]`
+    pub fn synthesise(&self, generator: &Generator, ws: &Tensor) -> Tensor {
+        generator.synthesise(ws, &mut self.noise.source())
+    }
+
+    /// Maps and synthesises.
+    pub fn generate(&self, generator: &Generator) -> Tensor {
+        self.synthesise(generator, &self.map(generator))
+    }
+}
+
+/// Returns frame indices that are not in order.
+///
+/// Reference: with replacement, frames may repeat; where the draw happens to be in order, it is reversed.
+pub fn wrong_order(frames: usize, with_replacement: bool, rng: &mut impl Rng) -> Vec<i64> {
+    let in_order: Vec<i64> = (0..frames as i64).collect();
+    let mut order = in_order.clone();
+    if with_replacement {
+        order.fill_with(|| rng.random_range(0..frames as i64));
+    } else {
+        order.shuffle(rng);
+    }
+    if order == in_order {
+        order.reverse();
+    }
+    order
+}
+
+/// Returns a cut through the middle four fifths of a square image.
+pub fn cut(size: i64, rng: &mut impl Rng) -> Cut {
+    let mut place = || rng.random_range(size / 10..(size * 9 / 10).max(size / 10 + 1));
+    let (y, x) = (place(), place());
+    Cut { y, x, top_left: rng.random_bool(0.5), inverted: rng.random_bool(0.5) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_order_is_never_right() {
+        let mut rng = seed::rng(Stream::WrongOrder, &[5]);
+        for with_replacement in [false, true] {
+            for _ in 0..200 {
+                let order = wrong_order(3, with_replacement, &mut rng);
+                assert_ne!(order, [0, 1, 2]);
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                assert!(with_replacement || sorted == [0, 1, 2]);
+            }
+        }
+    }
+
+    #[test]
+    fn cuts_stay_inside() {
+        let mut rng = seed::rng(Stream::CutMix, &[6]);
+        for size in [8, 32, 256] {
+            assert!(
+                (0..100)
+                    .map(|_| cut(size, &mut rng))
+                    .all(|c| (0..size).contains(&c.y) && (0..size).contains(&c.x))
+            );
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests of package `lapsegan-core`, which need no libtorch, and the rules of the whole tree.
+
+/// The programs as black boxes: good calls and bad input.
+mod cli {
+    mod evaluate;
+    mod labels_looked_at;
+    mod leakage;
+    mod prepare;
+    mod prepare_statements;
+    mod samplesheet;
+    mod sizes;
+}
+mod metrics;
+#[allow(dead_code, reason = "two test binaries share it, and neither uses all of it")]
+mod support;
+mod tidy;
