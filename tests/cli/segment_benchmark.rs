@@ -245,7 +245,7 @@ fn unusable_inputs_are_named_before_anything_is_written() {
     refused("nowhere.ome.zarr", &[], 66, "nowhere.ome.zarr");
     refused(&synthetic, &["--seeds", "2"], 2, "seeds is 2, expected 3 to 1000");
     refused(&synthetic, &["--batch", "100000000"], 2, "train.batch is 100000000");
-    refused(&synthetic, &["--config", "/dev/zero"], 2, "/dev/zero");
+    refused(&synthetic, &["--config", "/dev/zero"], 65, "/dev/zero");
     refused(&synthetic, &["--set", "train.stepz=1"], 2, "stepz");
     expect_nothing_left(Path::new(&output));
     std::fs::write(&output, "kept").unwrap();
