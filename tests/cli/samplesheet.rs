@@ -1,4 +1,4 @@
-//! `prepare check`: samplesheets of the workflows.
+//! `prepare check`: samplesheets of the workflows, and plates.
 
 use std::fs;
 use std::path::Path;
@@ -109,4 +109,54 @@ fn the_example_in_the_help_works() {
         let output = run_in(root, "prepare", &arguments);
         assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// Exchanges two files or folders.
+fn swap(a: &Path, b: &Path) {
+    let aside = a.with_extension("aside");
+    fs::rename(a, &aside).unwrap();
+    fs::rename(b, a).unwrap();
+    fs::rename(aside, b).unwrap();
+}
+
+#[test]
+fn swapped_wells_and_altered_files_of_a_plate_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let plate = dir.path().join("p.ome.zarr");
+    let plate_arg = plate.to_str().unwrap();
+    let make = ["phantom", "--positions", "3", "--frames-per-position", "4", "--output", plate_arg];
+    let written = succeed("prepare", &make);
+    let before = names(dir.path());
+    let good = succeed("prepare", &["check", plate_arg]);
+    assert_eq!(good["wells"]["as_written"], written["sequences"], "{good}");
+    assert_eq!(good["wells"]["changed"], serde_json::json!([]));
+    assert_eq!(names(dir.path()), before, "check writes nothing");
+
+    // Whole wells, their images, one shard, one label shard: every array can be read, and is in the wrong place.
+    for inside in ["", "0", "0/0", "0/0/c", "0/labels/cells", "0/labels/cells/0/c"] {
+        let [a, b] = ["A/1", "A/2"].map(|well| plate.join(well).join(inside));
+        swap(&a, &b);
+        fail("prepare", &["check", plate_arg], 65, &["p.ome.zarr: 2 of", "A/1, A/2"]);
+        swap(&a, &b);
+    }
+    // Read all the same, as hands may have corrected labels.
+    let extra = plate.join("A/2/0/labels/cells/note.txt");
+    fs::write(&extra, "by hand").unwrap();
+    fail("prepare", &["check", plate_arg], 65, &["1 of", "A/2"]);
+    fs::remove_file(extra).unwrap();
+    // A file of an engine is nobody's.
+    fs::write(plate.join("A/1/.snakemake_timestamp"), "").unwrap();
+    succeed("prepare", &["check", plate_arg]);
+
+    // A plate of before has no digests.
+    let well = plate.join("A/1/zarr.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&well).unwrap()).unwrap();
+    json["attributes"].as_object_mut().unwrap().remove("lapsegan").unwrap();
+    fs::write(&well, json.to_string()).unwrap();
+    let output = run("prepare", &["check", plate_arg]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1 wells have no digest"));
+    fs::remove_file(plate.join("A/1/0/0/c/0/0/0/0")).unwrap();
+    fail("prepare", &["check", plate_arg], 65, &["A/1/0/0/c/0/0/0/0"]);
+    fail("prepare", &["check", plate_arg, "--missing-ok"], 2, &["--missing-ok are for samplesheets"]);
 }

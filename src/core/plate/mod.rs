@@ -27,6 +27,7 @@ pub mod names;
 mod ome_zarr;
 pub mod saturation;
 pub(crate) mod store;
+pub mod well_digest;
 mod write;
 
 pub use channels::{Channel, Modality, display_color};

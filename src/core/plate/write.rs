@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::names;
 use super::ome_zarr;
+use super::well_digest::WellDigest;
 use super::{FORMAT, Labels, Origin, PlateMeta, Sequence};
 use crate::error::DataError;
 use crate::output::{self, OutputKind, PendingFolder, Taken};
@@ -65,22 +66,22 @@ impl PlateWriter {
         let root = self.folder();
         let well = ome_zarr::well_path(index, count);
         let image = format!("{well}/0");
-        ome_zarr::write_group(root, &well, json!({ "ome": ome_zarr::well_object() }))?;
         let attributes = json!({
             "ome": ome_zarr::image_object(&format!("{} {well}", self.name), &self.meta),
             "lapsegan": to_json(&sequence.meta),
         });
         ome_zarr::write_group(root, &image, attributes)?;
         ome_zarr::write_array(root, &format!("{image}/0"), sequence.image.view())?;
-        if self.meta.labels.is_empty() {
-            return Ok(());
+        if !self.meta.labels.is_empty() {
+            let labels = json!({ "ome": ome_zarr::labels_object(&self.meta.label_names()) });
+            ome_zarr::write_group(root, &format!("{image}/labels"), labels)?;
         }
-        let labels = json!({ "ome": ome_zarr::labels_object(&self.meta.label_names()) });
-        ome_zarr::write_group(root, &format!("{image}/labels"), labels)?;
         for name in self.meta.label_names() {
             self.write_labels(&format!("{image}/labels/{name}"), name, &sequence.labels[name])?;
         }
-        Ok(())
+        let digest = WellDigest::of(root, &well)?;
+        let attributes = json!({ "ome": ome_zarr::well_object(), "lapsegan": to_json(&digest) });
+        ome_zarr::write_group(root, &well, attributes)
     }
 
     /// Takes over the files of sequence `index` from the same well of another plate, by hard links where the file

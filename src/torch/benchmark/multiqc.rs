@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::endpoints::{ENDPOINTS, Estimates, PRIMARY};
-use super::summary::{Summary, Verdict};
+use super::summary::Summary;
 
 /// Returns MultiQC custom content: one row per arm, named after the synthetic plate, with scores, the interval of the
 /// primary one, and its difference to arm `real`.
@@ -35,7 +35,11 @@ pub fn custom_content(summary: &Summary, synthetic: &str) -> Value {
         .arms
         .iter()
         .map(|(arm, estimates)| {
-            (format!("{sample} | {}", arm.name), row(estimates, summary.difference_of(*arm)))
+            let mut row = row(estimates, summary.difference_of(*arm));
+            if let Some(verdict) = summary.verdict_of(*arm) {
+                row.insert("verdict".into(), json!(verdict.words()));
+            }
+            (format!("{sample} | {}", arm.name), Value::Object(row))
         })
         .collect();
     json!({
@@ -54,7 +58,7 @@ pub fn custom_content(summary: &Summary, synthetic: &str) -> Value {
     })
 }
 
-fn row(estimates: &Estimates, difference: Option<&Estimates>) -> Value {
+fn row(estimates: &Estimates, difference: Option<&Estimates>) -> Map<String, Value> {
     let mut row = Map::new();
     // What is not known has no cell.
     let mut cell = |key: &str, value: Option<f64>| value.map(|v| row.insert(key.to_owned(), json!(v)));
@@ -71,8 +75,5 @@ fn row(estimates: &Estimates, difference: Option<&Estimates>) -> Value {
         cell(&format!("{name}_low"), interval.map(|i| i[0]));
         cell(&format!("{name}_high"), interval.map(|i| i[1]));
     }
-    if let Some(difference) = difference {
-        row.insert("verdict".into(), json!(Verdict::of(difference.primary()).words()));
-    }
-    Value::Object(row)
+    row
 }

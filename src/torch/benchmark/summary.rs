@@ -16,6 +16,9 @@ use lapsegan_core::stats::bootstrap::{BootstrapSettings, Design, Draw, Estimate,
 /// Gains up to this are not worth a generator: an interval that ends below says "does not help".
 const NEGLIGIBLE_GAIN: f64 = 0.01;
 
+/// Average precision below which a segmenter has learnt nothing that could be compared.
+const LEARNT: f64 = 0.1;
+
 /// What the primary endpoint says about a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,11 +29,16 @@ pub enum Verdict {
     DoesNotHelp,
     /// Neither, or there is no interval.
     CannotTell,
+    /// Both arms stay below an average precision of 0.1, where differences say nothing about the data.
+    NothingLearnt,
 }
 
 impl Verdict {
-    /// Returns the verdict on a difference.
-    pub fn of(difference: &Estimate) -> Self {
+    /// Returns the verdict on a difference between two arms.
+    fn of(difference: &Estimate, levels: [Option<&Estimate>; 2]) -> Self {
+        if levels.iter().all(|level| level.is_some_and(learnt_nothing)) {
+            return Self::NothingLearnt;
+        }
         match difference.interval {
             Some([low, _]) if low > 0.0 => Self::Helps,
             Some([_, high]) if high < NEGLIGIBLE_GAIN => Self::DoesNotHelp,
@@ -44,8 +52,13 @@ impl Verdict {
             Self::Helps => "helps",
             Self::DoesNotHelp => "does not help",
             Self::CannotTell => "cannot tell",
+            Self::NothingLearnt => "nothing learnt",
         }
     }
+}
+
+fn learnt_nothing(level: &Estimate) -> bool {
+    level.value.is_some_and(|value| value < LEARNT)
 }
 
 /// All numbers of a run.
@@ -120,6 +133,20 @@ impl Summary {
         self.differences.iter().find(|(contrast, _)| wanted(contrast)).map(|(_, estimates)| estimates)
     }
 
+    /// Returns the verdict on the difference between an arm and the first one; `None` where it is not asked for.
+    pub fn verdict_of(&self, arm: Arm) -> Option<Verdict> {
+        let wanted = |contrast: &Contrast| contrast.arm == arm && self.is_against_first(contrast);
+        self.differences.iter().find(|(contrast, _)| wanted(contrast)).map(|(c, e)| self.verdict(c, e))
+    }
+
+    fn verdict(&self, contrast: &Contrast, difference: &Estimates) -> Verdict {
+        Verdict::of(difference.primary(), [contrast.arm, contrast.against].map(|arm| self.level_of(arm)))
+    }
+
+    fn level_of(&self, arm: Arm) -> Option<&Estimate> {
+        self.arms.iter().find(|(other, _)| *other == arm).map(|(_, estimates)| estimates.primary())
+    }
+
     fn is_against_first(&self, contrast: &Contrast) -> bool {
         self.arms.first().is_some_and(|(first, _)| contrast.against == *first)
     }
@@ -138,13 +165,29 @@ impl Summary {
                 (Some(v), None, Some(why)) => format!("{score} changes by {v:+.3}, and {why}"),
                 _ => "AP is undefined, as there is no object in truth or prediction".to_owned(),
             };
-            match Verdict::of(difference) {
+            match self.verdict(contrast, estimates) {
+                Verdict::NothingLearnt => format!(
+                    "{subject}: nothing was learnt, {} ({score} below {LEARNT}), so that nothing can be said about the \
+                     data; train for longer (--steps), or look at the labels; {change}.",
+                    self.reached(contrast)
+                ),
+                Verdict::Helps if self.level_of(contrast.against).is_some_and(learnt_nothing) => format!(
+                    "{subject} helps: {change}; arm {} by itself learnt nothing ({score} below {LEARNT}).",
+                    contrast.against.name
+                ),
                 Verdict::Helps => format!("{subject} helps: {change}."),
                 Verdict::DoesNotHelp => format!("{subject} does not help: {change}."),
                 Verdict::CannotTell => format!("{subject}: cannot tell whether it helps; {change}."),
             }
         };
         self.differences.iter().map(sentence).collect()
+    }
+
+    /// Returns what the two arms of a difference reach, such as `both reaches 0.040 and real 0.042`.
+    fn reached(&self, contrast: &Contrast) -> String {
+        let value = |arm| self.level_of(arm).and_then(|level| level.value).unwrap_or_default();
+        let (arm, against) = (contrast.arm, contrast.against);
+        format!("{} reaches {:.3} and {} {:.3}", arm.name, value(arm), against.name, value(against))
     }
 
     /// Returns the primary endpoint of arms and differences as a table for a terminal.
@@ -161,7 +204,7 @@ impl Summary {
         let differences = self
             .differences
             .iter()
-            .map(|(contrast, e)| row(contrast.name(), e.primary(), true, Verdict::of(e.primary()).words()));
+            .map(|(contrast, e)| row(contrast.name(), e.primary(), true, self.verdict(contrast, e).words()));
         let interval = format!("{} % interval", (100.0 * self.confidence).round());
         let header = ["arm", PRIMARY.title, &interval, "verdict"];
         table(&header, &arms.chain(differences).collect::<Vec<_>>())
@@ -180,12 +223,13 @@ impl Summary {
         let key = |contrast: &Contrast| {
             if self.is_against_first(contrast) { contrast.arm.name.to_owned() } else { contrast.name() }
         };
-        let verdicts = self.differences.iter().map(|(c, e)| (key(c), json!(Verdict::of(e.primary()))));
+        let verdicts = self.differences.iter().map(|(c, e)| (key(c), json!(self.verdict(c, e))));
         let mut verdict = object(verdicts);
         let definition = "mean over IoU 0.50, 0.55, ... 0.95 of TP / (TP + FP + FN), counts pooled over held-out sequences, mean over seeds";
         verdict["text"] = json!(self.sentences());
         verdict["primary_endpoint"] = json!(format!("{}: {definition}", PRIMARY.key));
         verdict["negligible_gain"] = json!(NEGLIGIBLE_GAIN);
+        verdict["least_learnt"] = json!(LEARNT);
         verdict
     }
 
@@ -262,10 +306,51 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_an_interval_on_one_side() {
-        assert_eq!(Verdict::of(&estimate_of(Some([0.001, 0.04]))), Verdict::Helps);
-        assert_eq!(Verdict::of(&estimate_of(Some([-0.05, 0.009]))), Verdict::DoesNotHelp);
-        assert_eq!(Verdict::of(&estimate_of(Some([-0.05, 0.09]))), Verdict::CannotTell);
-        assert_eq!(Verdict::of(&estimate_of(None)), Verdict::CannotTell);
+        let level = Estimate { value: Some(0.5), interval: None, no_interval: None };
+        let verdict = |interval| Verdict::of(&estimate_of(interval), [Some(&level); 2]);
+        assert_eq!(verdict(Some([0.001, 0.04])), Verdict::Helps);
+        assert_eq!(verdict(Some([-0.05, 0.009])), Verdict::DoesNotHelp);
+        assert_eq!(verdict(Some([-0.05, 0.09])), Verdict::CannotTell);
+        assert_eq!(verdict(None), Verdict::CannotTell);
+    }
+
+    #[test]
+    fn arms_that_learnt_nothing_are_not_compared() {
+        let level = |value| Estimate { value: Some(value), interval: None, no_interval: None };
+        for interval in [Some([0.001, 0.04]), Some([-0.05, 0.009]), None] {
+            let verdict = |levels: [f64; 2]| {
+                let [arm, against] = levels.map(level);
+                Verdict::of(&estimate_of(interval), [Some(&arm), Some(&against)])
+            };
+            assert_eq!(verdict([0.04, 0.099]), Verdict::NothingLearnt);
+            assert_ne!(verdict([0.04, 0.1]), Verdict::NothingLearnt);
+            assert_ne!(verdict([0.1, 0.04]), Verdict::NothingLearnt);
+        }
+    }
+
+    #[test]
+    fn nothing_learnt_stands_in_the_sentence_the_table_and_the_json() {
+        // Only the first of eight objects is found, by all arms alike.
+        let mut trials = hand_made(4);
+        let (found, lost) = (trials.trained[2].counts[0], trials.trained[1].counts[0]);
+        for trained in &mut trials.trained {
+            trained.counts = std::iter::once(found).chain([lost; 7]).collect();
+        }
+        let some = summarise(&trials, &BenchmarkSettings::quick(), 1);
+        assert_eq!(some.verdict_of(BOTH), Some(Verdict::DoesNotHelp));
+        trials.trained.iter_mut().for_each(|trained| trained.counts[0] = lost);
+        let none = summarise(&trials, &BenchmarkSettings::quick(), 1);
+        assert_eq!(none.verdict_of(BOTH), Some(Verdict::NothingLearnt));
+        assert_eq!(none.to_short_json()["verdict"]["both"], "nothing_learnt");
+        assert!(none.table().contains("nothing learnt"), "{}", none.table());
+        let sentence = &none.sentences()[0];
+        assert!(
+            sentence.starts_with(
+                "Adding synthetic sequences to 1 real ones: nothing was learnt, both reaches 0.000 and real 0.000"
+            ),
+            "{sentence}"
+        );
+        assert!(!sentence.contains("help"), "{sentence}");
     }
 
     /// One object per sequence: arm `both` finds all, `real` half of them, `synthetic` none.
@@ -297,7 +382,8 @@ mod tests {
         assert!(values.iter().zip([0.5, 0.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{values:?}");
         let [both, synthetic] = [BOTH, SYNTHETIC].map(|arm| summary.difference_of(arm).unwrap().primary());
         assert!((both.value.unwrap() - 0.5).abs() < 1e-12);
-        assert_eq!((Verdict::of(both), Verdict::of(synthetic)), (Verdict::Helps, Verdict::DoesNotHelp));
+        let verdicts = [BOTH, SYNTHETIC].map(|arm| summary.verdict_of(arm).unwrap());
+        assert_eq!(verdicts, [Verdict::Helps, Verdict::DoesNotHelp]);
         let [both, synthetic] = summary.sentences().try_into().unwrap();
         assert!(
             both.starts_with(
@@ -335,7 +421,7 @@ mod tests {
     #[test]
     fn two_groups_are_not_enough_for_a_verdict() {
         let summary = summarise(&hand_made(2), &BenchmarkSettings::quick(), 1);
-        assert_eq!(Verdict::of(summary.difference_of(BOTH).unwrap().primary()), Verdict::CannotTell);
+        assert_eq!(summary.verdict_of(BOTH), Some(Verdict::CannotTell));
         assert!(summary.sentences()[0].contains("here are 2"));
         assert!(summary.table().contains("cannot tell"));
     }

@@ -1,0 +1,86 @@
+//! Are the files of a well those that were written there?
+//!
+//! Every well carries a digest of its image and labels, which its own name goes into: wells that were swapped, and files
+//! that were altered, lost or added, are noticed. Programs read such a plate nevertheless, since people correct labels by
+//! hand; `prepare check` is who tells.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::digest::Digest;
+use super::{Plate, ome_zarr};
+use crate::error::DataError;
+
+/// `attributes.lapsegan` of a well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WellDigest {
+    /// SHA-256 over the path of the well and the [`Digest`] of its image, hexadecimal.
+    sha256: String,
+}
+
+impl WellDigest {
+    /// Returns the digest of the files that are in a well (such as `A/1`) of the plate at `root`.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] with the file.
+    pub(super) fn of(root: &Path, well: &str) -> Result<Self, DataError> {
+        let image = Digest::of(&root.join(well).join("0"))?;
+        let mut hash = Sha256::new();
+        hash.update(well);
+        hash.update([0]);
+        hash.update(image.sha256);
+        Ok(Self { sha256: format!("{:x}", hash.finalize()) })
+    }
+
+    /// Returns the digest that was written with a well; `None` in a plate that was written before there were any.
+    fn written(root: &Path, well: &str) -> Result<Option<Self>, DataError> {
+        let attributes = ome_zarr::read_group(root, well)?;
+        let parse = |stored: &serde_json::Value| {
+            Self::deserialize(stored).map_err(|e| DataError::Metadata {
+                path: root.join(well).join("zarr.json"),
+                field: "attributes.lapsegan".into(),
+                found: e.to_string(),
+            })
+        };
+        attributes.get("lapsegan").map(parse).transpose()
+    }
+}
+
+/// What the wells of a plate are found to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Wells {
+    /// Number of wells that hold what was written.
+    pub as_written: usize,
+    /// Wells whose files are others than those written there.
+    pub changed: Vec<String>,
+    /// Number of wells without a digest, of which it is only known that they can be read.
+    pub without_digest: usize,
+}
+
+impl Plate {
+    /// Compares the files of every well with its digest, and reads all pixels. `on_well` is called after each well.
+    ///
+    /// # Errors
+    /// [`DataError`] naming the file that is missing, damaged or unreadable.
+    pub fn check_wells(&self, on_well: &(dyn Fn() + Sync)) -> Result<Wells, DataError> {
+        let check = |(index, (well, _)): (usize, &(String, _))| -> Result<Option<bool>, DataError> {
+            let written = WellDigest::written(&self.path, well)?;
+            self.read(index)?;
+            let same = written.map(|digest| Ok(digest == WellDigest::of(&self.path, well)?)).transpose();
+            on_well();
+            same
+        };
+        let found: Vec<Option<bool>> =
+            self.wells.par_iter().enumerate().map(check).collect::<Result<_, _>>()?;
+        let count = |wanted| found.iter().filter(|&&same| same == wanted).count();
+        let changed = self.wells.iter().zip(&found).filter(|(_, same)| **same == Some(false));
+        Ok(Wells {
+            as_written: count(Some(true)),
+            changed: changed.map(|((well, _), _)| well.clone()).collect(),
+            without_digest: count(None),
+        })
+    }
+}
