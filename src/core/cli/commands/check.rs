@@ -16,10 +16,11 @@ const LISTED: usize = 10;
 
 /// Checks a samplesheet of the workflows, or the files of a plate
 ///
-/// Of a plate, all pixels are read, and every well is compared with the digest it was written with: wells that were
-/// swapped, and files that were altered, are named (exit code 65).
+/// Of a plate, all pixels are read, and every well is compared with the digest it was written
+/// with: wells that were swapped, and files that were altered, are named (exit code 65).
 ///
-/// A samplesheet is printed as JSON by sample. It is a CSV file with a header; columns in any order:
+/// A samplesheet is printed as JSON by sample. It is a CSV file with a header; columns in any
+/// order:
 ///
 ///   sample          id of letters, digits, _ and -; all rows of one id belong together
 ///   kind            channel (folder of frames; the first is the anchor), labels (folder of label
@@ -30,8 +31,8 @@ const LISTED: usize = 10;
 ///   pixel_size      micrometres, may be empty
 ///   frame_interval  seconds, may be empty
 ///
-/// All problems are listed at once, by line and column. Exit code 65, or 66 where paths are missing and nothing else is
-/// wrong.
+/// All its problems are listed at once, by line and column. Exit code 65, or 66 where paths are
+/// missing and nothing else is wrong.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub struct CheckArgs {
@@ -68,7 +69,7 @@ pub fn execute(args: &CheckArgs) -> Outcome {
     if args.common.config.is_some() || !args.common.set.is_empty() {
         return Err(Failure::usage("check has no settings", "leave out --config and --set"));
     }
-    if args.input.is_dir() {
+    if args.input.is_dir() && is_of_zarr(&args.input) {
         if args.base.is_some() || args.missing_ok {
             return Err(Failure::usage(
                 "--base and --missing-ok are for samplesheets, and a folder was given",
@@ -90,6 +91,12 @@ pub fn execute(args: &CheckArgs) -> Outcome {
         "samples": sheet.samples,
         "warnings": sheet.warnings,
     }))
+}
+
+/// Returns whether a folder is meant as a plate, be it one or not.
+fn is_of_zarr(folder: &Path) -> bool {
+    let there = |name: &str| folder.join(name).exists();
+    folder.extension().is_some_and(|e| e == "zarr") || there("zarr.json") || there(".zattrs")
 }
 
 fn check_plate(path: &Path, quiet: bool) -> Outcome {
