@@ -8,6 +8,7 @@ mod cli {
     mod prepare;
     mod prepare_statements;
     mod samplesheet;
+    mod score;
     mod sizes;
 }
 mod metrics;

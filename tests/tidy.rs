@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("core/prepare", &["error", "seed", "plate", "input", "labels"]),
     ("core/labels", &["error", "plate"]),
     ("core/phantom", &["error", "seed", "plate", "input"]),
-    ("core/scores", &["error", "plate", "input"]),
+    ("core/scores", &["error", "plate", "input", "labels"]),
     ("core/report", &["error"]),
     ("core/realism", &["error", "seed", "stats", "plate", "report"]),
     ("torch/tensor_rng", &["core::seed"]),

@@ -51,6 +51,21 @@ fn merged_parts_are_the_bytes_of_one_run() {
 }
 
 #[test]
+fn parts_made_with_other_thread_counts_are_pointed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = untrained(dir.path());
+    let parts = [(1, "1"), (2, "2")]
+        .map(|(index, threads)| part(dir.path(), &run, index, 2, &["--threads", threads]));
+    let result = succeed("generate", &merge(&dir.path().join("merged.ome.zarr"), &parts));
+    let warning = result["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("was made with 1 threads") && warning.contains("with 2:"), "{warning}");
+    let alike = [(1, "2"), (2, "2")]
+        .map(|(index, threads)| part(dir.path(), &run, index, 2, &["--threads", threads]));
+    let result = succeed("generate", &merge(&dir.path().join("alike.ome.zarr"), &alike));
+    assert_eq!(result["warnings"], serde_json::json!([]));
+}
+
+#[test]
 fn a_part_is_a_plate_with_the_wells_of_the_whole() {
     let dir = tempfile::tempdir().unwrap();
     let run = untrained(dir.path());

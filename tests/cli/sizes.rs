@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::support::programs::{check_refused, expect_nothing_left, names, path, run};
+use crate::support::programs::{check_refused, expect_nothing_left, fail, names, path, run, succeed};
 use crate::support::root;
 
 /// Runs `prepare` on a recording with at most 6 GB of address space.
@@ -79,4 +79,26 @@ fn settings_and_sheets_are_regular_files_of_limited_length() {
     }
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
     expect_nothing_left(&dir.path().join("out"));
+}
+
+#[test]
+fn a_phantom_is_not_simulated_before_its_flags_are_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("p.ome.zarr");
+    // To simulate it would take an hour.
+    let large = ["phantom", "--positions", "20000", "--output", output.to_str().unwrap()];
+    let begun = Instant::now();
+    for (flags, words) in [
+        (&["--frames", "0"][..], "frames"),
+        (&["--stride", "0"], "stride"),
+        (&["--frames", "99999"], "99999"),
+        (&["--size", "2048"], "MiB of memory are free"),
+    ] {
+        fail("prepare", &[&large[..], flags].concat(), 2, &[words]);
+        fail("prepare", &[&large[..], flags, &["--dry-run"]].concat(), 2, &[words]);
+    }
+    let planned = succeed("prepare", &[&large[..], &["--dry-run"]].concat());
+    assert_eq!(planned["would_write"]["sequences"], 160_000);
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    assert!(names(dir.path()).is_empty());
 }

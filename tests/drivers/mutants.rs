@@ -119,7 +119,9 @@ fn copy(from: &Path, to: &Path) {
         return;
     }
     fs::create_dir_all(to).unwrap();
-    names(from).iter().for_each(|name| copy(&from.join(name), &to.join(name)));
+    for name in names(from) {
+        copy(&from.join(&name), &to.join(&name));
+    }
 }
 
 /// Returns all files below a folder.

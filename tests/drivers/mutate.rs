@@ -108,7 +108,7 @@ fn judge(mutant: &Mutant, logs: &Path) -> (String, Vec<String>) {
     let output = mutant.output.as_deref().unwrap_or_default();
     let may_stay = ended.code == Some(0) || mutant.program == "train";
     for name in names(&mutant.folder) {
-        if !beside.contains(&name) && !(may_stay && name == output) {
+        if !(beside.contains(&name) || may_stay && name == output) {
             faults.push(format!("{name} was left"));
         }
     }

@@ -39,7 +39,7 @@ pub struct Common {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
 
-    /// Replace an output that exists
+    /// Replace an output of the same command, once the new one is whole
     #[arg(long)]
     pub overwrite: bool,
 

@@ -11,6 +11,7 @@ pub mod optics;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use ndarray::{Array3, Array4, Axis, s};
 use rayon::prelude::*;
@@ -61,19 +62,26 @@ struct Position {
     parents: BTreeMap<u32, u32>,
 }
 
-/// A simulated recording, wholly in memory.
+/// A simulated recording, wholly in memory from when a frame of it is first asked for.
 #[derive(Debug)]
 pub struct Simulated {
-    size: usize,
-    frames: usize,
-    positions: Vec<Position>,
+    phantom: Phantom,
+    seed: u64,
+    positions: OnceLock<Vec<Position>>,
 }
 
 impl Phantom {
-    /// Simulates all positions; position `i` depends on the seed and `i` alone.
+    /// Returns the recording; position `i` depends on the seed and `i` alone. Nothing is simulated before it is needed.
     pub fn simulate(&self, seed: u64) -> Simulated {
-        let positions = (0..self.positions).into_par_iter().map(|i| self.position(seed, i as u64)).collect();
-        Simulated { size: self.size, frames: self.frames_per_position, positions }
+        Simulated { phantom: self.clone(), seed, positions: OnceLock::new() }
+    }
+
+    /// Returns the bytes that the recording takes in memory.
+    pub fn memory(&self) -> u64 {
+        let pixel = CHANNELS.len() * size_of::<u16>() + LABELS.len() * size_of::<u32>();
+        [self.positions, self.frames_per_position, self.size, self.size, pixel]
+            .into_iter()
+            .fold(1, |bytes: u64, n| bytes.saturating_mul(n as u64))
     }
 
     fn position(&self, seed: u64, index: u64) -> Position {
@@ -101,13 +109,20 @@ impl Phantom {
 }
 
 impl Simulated {
+    fn positions(&self) -> &[Position] {
+        self.positions.get_or_init(|| {
+            let one = |index| self.phantom.position(self.seed, index as u64);
+            (0..self.phantom.positions).into_par_iter().map(one).collect()
+        })
+    }
+
     /// Writes the recording as folders of TIFF frames and PNG labels: `<channel>/<position>/t<frame>`.
     ///
     /// # Errors
     /// [`DataError::Io`] with the file.
     pub fn export(&self, folder: &Path) -> Result<(), DataError> {
-        for (i, position) in self.positions.iter().enumerate() {
-            for t in 0..self.frames {
+        for (i, position) in self.positions().iter().enumerate() {
+            for t in 0..self.phantom.frames_per_position {
                 let file =
                     |what: &str, end: &str| folder.join(what).join(name(i)).join(format!("t{t:03}.{end}"));
                 for (c, channel) in CHANNELS.iter().enumerate() {
@@ -134,9 +149,10 @@ impl Source for Simulated {
     }
 
     fn extent(&self) -> Extent {
-        let run = 0..self.frames;
-        let positions = (0..self.positions.len()).map(|i| (name(i), vec![run.clone()])).collect();
-        Extent { positions, size: (self.size, self.size) }
+        let Phantom { positions, frames_per_position, size } = self.phantom;
+        let run = 0..frames_per_position;
+        let positions = (0..positions).map(|i| (name(i), vec![run.clone()])).collect();
+        Extent { positions, size: (size, size) }
     }
 
     fn load(
@@ -145,7 +161,7 @@ impl Source for Simulated {
         range: Range<usize>,
         survey: Option<&Survey>,
     ) -> Result<Frames, DataError> {
-        let all = &self.positions[position];
+        let all = &self.positions()[position];
         if let Some(survey) = survey {
             for t in range.clone() {
                 for c in 0..CHANNELS.len() {
@@ -169,7 +185,7 @@ impl Source for Simulated {
     }
 
     fn parents(&self, position: usize, label: &str) -> BTreeMap<u32, u32> {
-        if label == LABELS[0] { self.positions[position].parents.clone() } else { BTreeMap::new() }
+        if label == LABELS[0] { self.positions()[position].parents.clone() } else { BTreeMap::new() }
     }
 
     fn describe(&self, position: usize, range: Range<usize>) -> String {
@@ -195,19 +211,19 @@ mod tests {
     fn the_same_seed_gives_the_same_counts_and_another_seed_others() {
         let phantom = Phantom { positions: 2, frames_per_position: 3, size: 32 };
         let (a, b, c) = (phantom.simulate(1), phantom.simulate(1), phantom.simulate(2));
-        assert_eq!(a.positions[1].image, b.positions[1].image);
-        assert_ne!(a.positions[1].image, c.positions[1].image);
-        assert_ne!(a.positions[0].image, a.positions[1].image);
+        assert_eq!(a.positions()[1].image, b.positions()[1].image);
+        assert_ne!(a.positions()[1].image, c.positions()[1].image);
+        assert_ne!(a.positions()[0].image, a.positions()[1].image);
         // A position does not depend on how many others there are.
         let alone = Phantom { positions: 1, ..phantom }.simulate(1);
-        assert_eq!(a.positions[0].image, alone.positions[0].image);
+        assert_eq!(a.positions()[0].image, alone.positions()[0].image);
     }
 
     #[test]
     fn a_field_shows_one_to_six_cells_and_buds_with_known_mothers() {
         let recording = small().simulate(5);
         let mut births = 0;
-        for position in &recording.positions {
+        for position in recording.positions() {
             for t in 0..24 {
                 let ids: BTreeSet<u32> = position.labels[0].index_axis(Axis(0), t).iter().copied().collect();
                 assert!((2..=7).contains(&ids.len()), "frame {t}: {ids:?}");
@@ -222,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_mother_is_ten_to_fourteen_pixels_wide_at_32_px() {
-        for position in &small().simulate(9).positions {
+        for position in small().simulate(9).positions() {
             let last = position.labels[0].index_axis(Axis(0), 12);
             let mut areas: BTreeMap<u32, usize> = BTreeMap::new();
             for &id in last.iter().filter(|&&id| id > 0) {
@@ -237,7 +253,7 @@ mod tests {
     #[test]
     fn one_id_is_one_connected_cell_that_moves_little() {
         let recording = small().simulate(3);
-        for position in &recording.positions {
+        for position in recording.positions() {
             let mut before: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
             for plane in position.labels[0].outer_iter() {
                 let mut now: BTreeMap<u32, (f64, f64, f64)> = BTreeMap::new();

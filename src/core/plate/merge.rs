@@ -12,6 +12,7 @@ use super::{Part, Plate, PlateMeta, PlateWriter};
 use crate::error::DataError;
 use crate::json_diff::differences;
 use crate::output::Taken;
+use crate::side_file;
 
 /// Missing parts that are listed before it is said how many more there are.
 const LISTED: usize = 10;
@@ -187,16 +188,33 @@ fn refuse_missing(plates: &[Plate]) -> Result<(), DataError> {
 }
 
 fn warnings(plates: &[Plate]) -> Vec<String> {
+    let first = &plates[0];
+    let other = |differs: &dyn Fn(&Plate) -> bool| plates.iter().find(|plate| differs(plate));
     let labels = |plate: &Plate| part(plate).label_settings.clone();
-    let differ = plates.iter().find(|plate| labels(plate) != labels(&plates[0]));
-    differ
-        .map(|plate| {
-            format!(
-                "{} and {} were labelled with thresholds that differ in rounding: the bytes are not quite those of one run",
-                plates[0].path.display(),
-                plate.path.display()
-            )
-        })
-        .into_iter()
-        .collect()
+    let differ = other(&|plate| labels(plate) != labels(first)).map(|plate| {
+        format!(
+            "{} and {} were labelled with thresholds that differ in rounding: the bytes are not quite those of one run",
+            first.path.display(),
+            plate.path.display()
+        )
+    });
+    let count = threads(first);
+    let threads = other(&|plate| threads(plate) != count).map(|plate| {
+        let words = |plate: &Plate| threads(plate).map_or_else(|| "an unknown number of".into(), |n| n.to_string());
+        format!(
+            "{} was made with {} threads, {} with {}: the last bits of sequences may differ from those of one run; hint: \
+             give all parts the same --threads",
+            first.path.display(),
+            words(first),
+            plate.path.display(),
+            words(plate)
+        )
+    });
+    [differ, threads].into_iter().flatten().collect()
+}
+
+/// Returns how many threads a part was made with, as its `run.json` says; `None` without one.
+fn threads(plate: &Plate) -> Option<u64> {
+    let bytes = side_file::read(&plate.path.join("run.json"), side_file::METADATA).ok()?;
+    serde_json::from_slice::<serde_json::Value>(&bytes).ok()?.get("threads")?.as_u64()
 }

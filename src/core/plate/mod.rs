@@ -419,14 +419,21 @@ fn expect_version(json: &Path, attributes: &Map<String, Value>) -> Result<(), Da
     }
 }
 
+/// Plates of before there were formats have none, which is the first.
 fn expect_format(json: &Path, found: &Value) -> Result<(), DataError> {
-    match found.get("format").and_then(Value::as_u64) {
-        Some(format) if format > FORMAT => Err(DataError::Version {
+    let Some(format) = found.get("format") else { return Ok(()) };
+    match format.as_u64() {
+        Some(1..=FORMAT) => Ok(()),
+        Some(1..) => Err(DataError::Version {
             path: json.to_owned(),
             found: format!("plate format {format}"),
             expected: "plate format 1 or 2, or a newer LapseGAN",
         }),
-        _ => Ok(()),
+        _ => Err(DataError::Metadata {
+            path: json.to_owned(),
+            field: "lapsegan.format".into(),
+            found: format!("{format:.80}, expected a whole number from 1 on"),
+        }),
     }
 }
 

@@ -367,6 +367,11 @@ mod tests {
             ("\"ome\"", "\"omen\"", "not OME-Zarr"),
             ("\"seed\"", "\"seat\"", "seed"),
             ("\"format\": 2", "\"format\": 3", "plate format 3"),
+            ("\"format\": 2", "\"format\": 0", "format: 0, expected"),
+            ("\"format\": 2", "\"format\": -1", "format: -1, expected"),
+            ("\"format\": 2", "\"format\": 1.5", "format: 1.5, expected"),
+            ("\"format\": 2", "\"format\": true", "format: true, expected"),
+            ("\"format\": 2", "\"format\": \"x\"", "format: \"x\", expected"),
             ("{", "", "no JSON"),
         ] {
             fs::write(&json, good.replacen(from, to, 1)).unwrap();

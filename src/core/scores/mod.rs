@@ -27,6 +27,7 @@ pub mod assignment;
 pub mod counts;
 pub mod ctc;
 pub mod matching;
+pub mod one_object;
 pub mod overlap;
 pub mod pairs;
 

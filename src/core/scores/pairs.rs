@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::ScoreError;
 use super::counts::{Counts, Report, Scores, mean_over_defined_images};
+use super::one_object::OneObject;
 use crate::error::DataError;
 use crate::input::image_file;
-use crate::plate::{Plate, Split};
+use crate::plate::{Origin, Plate, Sequence, Split};
 
 /// Truth and prediction, opened.
 #[derive(Debug)]
@@ -140,14 +141,22 @@ impl Pairs {
         match self {
             Self::Plates { truth, prediction, labels, wells } => {
                 let (a, b) = wells[index];
-                let ids = |plate: &Plate, at: usize, label: &String| -> Result<Array3<u32>, ScoreError> {
-                    let labels = plate.read(at)?.labels.remove(label);
-                    labels.map(|l| l.ids).ok_or_else(|| {
-                        ScoreError::input(format!("no labels {label}"), "write the plate again")
-                            .at(&plate.wells[at].0)
+                let well = &truth.wells[a].0;
+                let [mut of_truth, mut of_prediction] = [truth.read(a)?, prediction.read(b)?];
+                if !show_the_same((truth, &of_truth), (prediction, &of_prediction)) {
+                    let [t, p] = [&of_truth, &of_prediction].map(|s| s.meta.source.as_str());
+                    return Err(ScoreError::input(
+                        format!("{well} shows other frames in the prediction ({p:.200}) than in the truth ({t:.200})"),
+                        "predict labels for the frames of the truth, for instance in a copy of its plate",
+                    )
+                    .at(prediction.path.display().to_string()));
+                }
+                let ids = |sequence: &mut Sequence, label: &String| {
+                    sequence.labels.remove(label).map(|l| l.ids).ok_or_else(|| {
+                        ScoreError::input(format!("no labels {label}"), "write the plate again").at(well)
                     })
                 };
-                Ok((truth.wells[a].0.clone(), ids(truth, a, &labels[0])?, ids(prediction, b, &labels[1])?))
+                Ok((well.clone(), ids(&mut of_truth, &labels[0])?, ids(&mut of_prediction, &labels[1])?))
             }
             Self::Files(files) => {
                 let (truth, prediction) = &files[index];
@@ -158,6 +167,22 @@ impl Pairs {
                 Ok((name, ids(truth)?, ids(prediction)?))
             }
         }
+    }
+}
+
+/// Returns whether two sequences are of the same frames: they have the same pixels, or their split groups hold a frame
+/// in common. Of recordings prepared before there were digests of frames, source and first frame must be the same.
+fn show_the_same(a: (&Plate, &Sequence), b: (&Plate, &Sequence)) -> bool {
+    if a.1.image == b.1.image {
+        return true;
+    }
+    let place = |s: &Sequence| (s.meta.source.clone(), s.meta.first_frame);
+    let [of_a, of_b] = [a, b].map(|(plate, sequence)| {
+        plate.meta.groups.iter().find(|group| group.is_known() && group.name == sequence.meta.split_group)
+    });
+    match (of_a, of_b) {
+        (Some(of_a), Some(of_b)) => of_a.shares_frame(of_b) && a.1.meta.first_frame == b.1.meta.first_frame,
+        _ => place(a.1) == place(b.1) && [a, b].iter().all(|(p, _)| p.meta.origin == Origin::Recording),
     }
 }
 
@@ -211,6 +236,8 @@ pub struct PairScores {
     pub mean_over_defined_images: Scores,
     /// One entry per file or sequence.
     pub pairs: Vec<PairScore>,
+    /// Warnings to show to the user.
+    pub warnings: Vec<String>,
 }
 
 /// Scores of one file or sequence.
@@ -231,6 +258,7 @@ pub fn score(pairs: &Pairs, on_pair: &mut dyn FnMut()) -> Result<PairScores, Sco
     let mut sum = Counts::default();
     let mut frames = Vec::new();
     let mut each = Vec::new();
+    let mut sides = [("truth", OneObject::default()), ("prediction", OneObject::default())];
     for index in 0..pairs.len() {
         let (name, truth, prediction) = pairs.read(index)?;
         if truth.dim() != prediction.dim() {
@@ -241,6 +269,8 @@ pub fn score(pairs: &Pairs, on_pair: &mut dyn FnMut()) -> Result<PairScores, Sco
         let mut counts = Counts::default();
         for (t, p) in truth.axis_iter(Axis(0)).zip(prediction.axis_iter(Axis(0))) {
             let frame = Counts::of(t, p)?;
+            sides[0].1.look(t);
+            sides[1].1.look(p);
             frames.push(frame.scores());
             counts += frame;
         }
@@ -252,5 +282,6 @@ pub fn score(pairs: &Pairs, on_pair: &mut dyn FnMut()) -> Result<PairScores, Sco
         pooled: sum.report(),
         mean_over_defined_images: mean_over_defined_images(&frames),
         pairs: each,
+        warnings: sides.iter().filter_map(|(side, watch)| watch.warning(side)).collect(),
     })
 }

@@ -70,8 +70,9 @@ impl BenchmarkSettings {
     /// [`BenchmarkError::Setting`] naming the first setting out of range.
     pub fn check(&self) -> Result<(), BenchmarkError> {
         let train = &self.train;
-        let rules: [(&'static str, String, bool, &'static str); 10] = [
+        let rules: [(&'static str, String, bool, &'static str); 11] = [
             ("real_sequences", self.real_sequences.to_string(), self.real_sequences >= 1, "at least 1"),
+            ("channels", self.channels.join(", "), all_differ(&self.channels), "every channel once"),
             ("seeds", self.seeds.to_string(), (MIN_SEEDS..=1000).contains(&self.seeds), "3 to 1000"),
             (
                 "train.steps",
@@ -129,9 +130,24 @@ impl BenchmarkSettings {
     }
 }
 
+fn all_differ(names: &[String]) -> bool {
+    names.iter().enumerate().all(|(at, name)| !names[..at].contains(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_channel_that_is_named_twice_is_refused() {
+        let of = |names: &[&str]| {
+            let channels = names.iter().map(|&name| name.to_owned()).collect();
+            BenchmarkSettings { channels, ..BenchmarkSettings::quick() }.check()
+        };
+        assert!(of(&[]).is_ok() && of(&["gfp", "phase"]).is_ok());
+        let error = of(&["gfp", "phase", "gfp"]).unwrap_err().to_string();
+        assert_eq!(error, "channels is gfp, phase, gfp, expected every channel once");
+    }
 
     #[test]
     fn two_seeds_are_refused_by_name() {

@@ -12,6 +12,7 @@ use crate::cli::outputs::Outputs;
 use crate::cli::record::Record;
 use crate::cli::words::words;
 use crate::cli::{Common, Failure, Outcome, settings};
+use crate::memory;
 use crate::output::{OutputKind, PendingFolder};
 use crate::phantom::{FIELD_UM, FRAME_INTERVAL_S, Phantom};
 use crate::plate::Origin;
@@ -93,6 +94,11 @@ impl PhantomSettings {
         }
     }
 
+    fn phantom(&self) -> Phantom {
+        let Self { positions, frames_per_position, size, .. } = *self;
+        Phantom { positions, frames_per_position, size }
+    }
+
     fn check(&self) -> Result<(), Failure> {
         for (flag, value, most) in [
             ("--positions", self.positions, 100_000),
@@ -107,6 +113,20 @@ impl PhantomSettings {
         if !self.size.is_power_of_two() || self.size < 16 {
             let message = format!("--size: is {}, expected a power of two from 16 on", self.size);
             return Err(Failure::usage(message, "use --size 32 or --size 64"));
+        }
+        let (need, room) = (self.phantom().memory(), memory::available());
+        if room.is_some_and(|room| need > room) {
+            let mib = |bytes: u64| bytes >> 20;
+            let message = format!(
+                "--positions {} --frames-per-position {} --size {}: the recording takes {} MiB, and {} MiB of memory are \
+                 free",
+                self.positions,
+                self.frames_per_position,
+                self.size,
+                mib(need),
+                mib(room.unwrap_or_default())
+            );
+            return Err(Failure::usage(message, "simulate fewer positions, fewer frames or smaller ones"));
         }
         Ok(())
     }
@@ -130,8 +150,8 @@ pub fn execute(args: &PhantomArgs) -> Outcome {
         .writes("--digest", args.digest.digest.as_deref(), OutputKind::Digest)
         .claim()?;
     let record = Record::begin("prepare", common);
-    let PhantomSettings { positions, frames_per_position, size, frames, stride, normalise } = settings;
-    let recording = Phantom { positions, frames_per_position, size }.simulate(common.seed);
+    let PhantomSettings { size, frames, stride, normalise, .. } = settings;
+    let recording = settings.phantom().simulate(common.seed);
     let job = Job {
         source: &recording,
         cut: Cut { frames, stride, size, tiles: Tiles::Centre, block: None, seed: common.seed },

@@ -17,8 +17,8 @@ use crate::scores::pairs::{self, Pairs};
 
 /// Score predicted labels against the truth
 ///
-/// Two plates are matched by well, two folders of TIFF or PNG label images by
-/// sorted file name. Scores come pooled over all frames and averaged over
+/// Two plates of the same frames are matched by well, two folders of TIFF or PNG
+/// label images by sorted file name. Scores come pooled over all frames and averaged over
 /// frames; the JSON goes to stdout, and to --output where it is given.
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
@@ -104,12 +104,16 @@ pub fn execute(args: &ScoreArgs) -> Outcome {
     let bar = Progress::new("scoring", pairs.len() as u64, common.quiet);
     let scores = pairs::score(&pairs, &mut || bar.step())?;
     bar.finish();
+    for warning in &scores.warnings {
+        tracing::warn!("{warning}");
+    }
 
     let full = json!({
         "inputs": inputs,
         "thresholds": thresholds(),
         "pooled": scores.pooled,
         "mean_over_defined_images": scores.mean_over_defined_images,
+        "warnings": scores.warnings,
         "pairs": scores.pairs,
     });
     let Some(output) = &args.output else { return Ok(full) };

@@ -1,0 +1,90 @@
+//! `evaluate score`: what may be compared, and what makes one doubt a comparison.
+
+use std::path::Path;
+
+use lapsegan_core::input::png;
+use ndarray::Array2;
+
+use crate::support::programs::{fail, result, run, stderr, succeed};
+
+fn phantom(dir: &Path, name: &str, seed: &str, more: &[&str]) -> String {
+    let path = dir.join(name).to_str().unwrap().to_owned();
+    let size = ["--positions", "3", "--frames-per-position", "4", "--seed", seed];
+    succeed("prepare", &[&["phantom", "--output", &path], &size[..], more].concat());
+    path
+}
+
+#[test]
+fn plates_of_other_frames_are_no_pairs() {
+    let dir = tempfile::tempdir().unwrap();
+    let tiff = dir.path().join("frames");
+    let tiff = tiff.to_str().unwrap();
+    let truth = phantom(dir.path(), "truth.ome.zarr", "1", &["--tiff", tiff]);
+    let other = phantom(dir.path(), "other.ome.zarr", "2", &[]);
+    // Wells and positions have the same names in both.
+    let score =
+        |prediction: &str| ["score", "--truth", &truth, "--prediction", prediction].map(str::to_owned);
+    let of_other = score(&other);
+    let of_other = of_other.each_ref().map(String::as_str);
+    fail(
+        "evaluate",
+        &of_other,
+        65,
+        &["other.ome.zarr", "shows other frames", "hint: predict labels for the frames"],
+    );
+    let same = phantom(dir.path(), "same.ome.zarr", "1", &[]);
+    let same = score(&same);
+    let scores = succeed("evaluate", &same.each_ref().map(String::as_str));
+    assert_eq!(scores["pooled"]["ap"][9], 1.0);
+
+    // The same recording with labels of other software.
+    let predicted = dir.path().join("predicted.ome.zarr");
+    let predicted = predicted.to_str().unwrap();
+    let channel = |name: &str| format!("{name}={tiff}/{name}");
+    let [brightfield, gfp, cells] =
+        ["brightfield", "gfp", "cells"].map(|name| format!("{name}={tiff}/{name}"));
+    let input = ["--channel", &brightfield, "--channel", &gfp, "--labels", &cells, "--frames", "3"];
+    let prepare = |stride: &str| {
+        succeed(
+            "prepare",
+            &[&input[..], &["--stride", stride, "--output", predicted, "--overwrite"]].concat(),
+        );
+    };
+    prepare("3");
+    let again = score(predicted);
+    let scores = succeed("evaluate", &again.each_ref().map(String::as_str));
+    assert_eq!(scores["pooled"]["ap"][9], 1.0, "{}", scores["pooled"]);
+    // Cut otherwise, a well of the same name shows other frames.
+    prepare("1");
+    fail("evaluate", &again.each_ref().map(String::as_str), 65, &["A/2 shows other frames"]);
+}
+
+#[test]
+fn a_binary_mask_on_either_side_is_pointed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let nine = Array2::from_shape_fn((30, 30), |(y, x)| {
+        let inside = y % 10 < 6 && x % 10 < 6;
+        if inside { (y / 10 * 3 + x / 10 + 1) as u16 } else { 0 }
+    });
+    let folder = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for t in 0..2 {
+        png::write(&dir.path().join(format!("cells/t{t}.png")), nine.view()).unwrap();
+        let mask = nine.mapv(|id| if id == 0 { 0 } else { 255 });
+        png::write(&dir.path().join(format!("mask/t{t}.png")), mask.view()).unwrap();
+    }
+    let (cells, mask) = (folder("cells"), folder("mask"));
+    for (truth, prediction, warned) in [
+        (&cells, &mask, &["--prediction"][..]),
+        (&mask, &mask, &["--truth", "--prediction"]),
+        (&cells, &cells, &[]),
+    ] {
+        let output = run("evaluate", &["score", "--truth", truth, "--prediction", prediction]);
+        let warnings = result(&output)["warnings"].clone();
+        assert_eq!(warnings.as_array().unwrap().len(), warned.len(), "{warnings}");
+        for side in warned {
+            let words = format!("{side}: no frame has more than one object");
+            assert!(stderr(&output).contains(&words), "{}", stderr(&output));
+            assert!(stderr(&output).contains("hint: give every object a number of its own"));
+        }
+    }
+}
