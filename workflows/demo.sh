@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The demo: one recording through all five programs, on a CPU. `make demo` builds first and then runs this.
 #
-#   RECORDING=DIR   a folder with one sub-folder of TIFF frames per channel [default: the phantom]
+#   RECORDING=DIR   a folder with one sub-folder of TIFF or PNG frames per channel [default: the phantom]
 #   LABELS=NAME     its sub-folder of label images
 #   INTERVAL=S      seconds between its frames
-#   DOWNSCALE=K     pixels averaged, K x K [default: 4]
+#   DOWNSCALE=K     pixels averaged, K x K [default: the largest of 4, 2, 1 with which a frame holds a tile of 32 px]
 #   KIMG=N          length of the training in thousands of sequences [default: 20]
 #   THREADS=N       CPU threads, at most two [default: two]
 #
@@ -25,17 +25,24 @@ if [ -n "${RECORDING:-}" ]; then
   [ -d "$RECORDING" ] || fail "RECORDING=$RECORDING is no folder" "give a folder with one sub-folder of frames per channel"
   [ -n "${LABELS:-}" ] || fail "LABELS is not set" "name the sub-folder of label images, such as LABELS=cells"
   name=$(basename "$RECORDING")
-  # Channels are the sub-folders with TIFF frames; the one with the largest files first: it anchors the styles.
+  # Channels are the sub-folders with frames; the one with the largest files first: it anchors the styles.
   channels=()
   while read -r _ dir; do
     [ "$dir" = "$LABELS" ] || channels+=(--channel "$dir=$RECORDING/$dir")
   done < <(for dir in "$RECORDING"/*/; do
-    first=$(find "$dir" -maxdepth 2 -iname '*.tif*' | sort | sed -n 1p)
+    first=$(find "$dir" -maxdepth 2 \( -iname '*.tif*' -o -iname '*.png' \) | sort | sed -n 1p)
     [ -z "$first" ] || echo "$(wc -c <"$first") $(basename "$dir")"
   done | sort -k1,1nr -k2,2)
-  [ "${#channels[@]}" -gt 0 ] || fail "$RECORDING has no sub-folder with TIFF frames" "one sub-folder per channel"
-  prepare=(--labels "$LABELS=$RECORDING/$LABELS" --downscale "${DOWNSCALE:-4}" --size "$size" "${channels[@]}")
+  [ "${#channels[@]}" -gt 0 ] || fail "$RECORDING has no sub-folder with TIFF or PNG frames" "one sub-folder per channel"
+  prepare=(--labels "$LABELS=$RECORDING/$LABELS" --size "$size" "${channels[@]}")
   [ -z "${INTERVAL:-}" ] || prepare+=(--frame-interval "$INTERVAL")
+  # Where none fits, prepare says below what is wrong.
+  for downscale in ${DOWNSCALE:-4 2 1}; do
+    $bin/prepare "${prepare[@]}" --downscale "$downscale" --output "demo/$name/real.ome.zarr" --overwrite --dry-run \
+      >/dev/null 2>&1 && break
+  done
+  [ -n "${DOWNSCALE:-}" ] || printf '%s\n' "DOWNSCALE is not set: $downscale x $downscale pixels are averaged" >&2
+  prepare+=(--downscale "$downscale")
   label=$LABELS
   # The labelled objects are those of the last channel; a scene without walls has no preferred direction.
   # Tiles of a growing colony are often empty, so that eight sequences may hold no object at all.

@@ -40,7 +40,6 @@ fn plates_of_other_frames_are_no_pairs() {
     // The same recording with labels of other software.
     let predicted = dir.path().join("predicted.ome.zarr");
     let predicted = predicted.to_str().unwrap();
-    let channel = |name: &str| format!("{name}={tiff}/{name}");
     let [brightfield, gfp, cells] =
         ["brightfield", "gfp", "cells"].map(|name| format!("{name}={tiff}/{name}"));
     let input = ["--channel", &brightfield, "--channel", &gfp, "--labels", &cells, "--frames", "3"];

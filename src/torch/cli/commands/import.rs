@@ -11,6 +11,7 @@ use crate::cli::device;
 use crate::import::published::Published;
 use crate::import::state::{self as import, SecondBranch};
 use crate::model::ModelConfig;
+use crate::training::TrainingError;
 use crate::training::checkpoint::{self, Identity};
 use lapsegan_core::cli::{Common, Failure, Outcome, record, settings};
 use lapsegan_core::error::DataError;
@@ -126,7 +127,11 @@ pub fn execute(args: &ImportArgs) -> Outcome {
         // The plate is not known; no digest is all zeros.
         data_sha256: "0".repeat(64),
     };
-    checkpoint::write(&args.output, &state, &identity)?;
+    checkpoint::write(&args.output, &state, &identity).map_err(|error| match error {
+        // Unlike in a run there is nothing to resume.
+        TrainingError::Data(error) => Failure::from(error),
+        error => error.into(),
+    })?;
     let states = |found: Option<(usize, usize)>| {
         found.map_or(Value::Null, |(n, of)| json!({ "with_state": n, "parameters": of }))
     };
