@@ -8,7 +8,7 @@ BIN := target/release
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
-	@echo "  make demo RECORDING=DIR LABELS=NAME INTERVAL=SECONDS   the demo on a recording: DIR/<channel>/, DIR/<LABELS>/"
+	@echo "  make demo RECORDING=DIR LABELS=NAMES INTERVAL=SECONDS  the demo on a recording: DIR/<channel>/, DIR/<label>/"
 	@echo "  LAPSEGAN_CUDA=1 make setup                             libtorch with everything a GPU needs"
 	@echo "  LIBTORCH=/path make setup                              a libtorch 2.11.0 that is there"
 

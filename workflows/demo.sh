@@ -2,7 +2,7 @@
 # The demo: one recording through all five programs, on a CPU. `make demo` builds first and then runs this.
 #
 #   RECORDING=DIR   a folder with one sub-folder of TIFF or PNG frames per channel [default: the phantom]
-#   LABELS=NAME     its sub-folder of label images
+#   LABELS=NAMES    its sub-folders of label images, separated by spaces; the generator learns the objects of the first
 #   INTERVAL=S      seconds between its frames
 #   DOWNSCALE=K     pixels averaged, K x K [default: the largest of 4, 2, 1 with which a frame holds a tile of 32 px]
 #   KIMG=N          length of the training in thousands of sequences [default: 20]
@@ -23,18 +23,20 @@ fail() { printf 'error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 2; }
 
 if [ -n "${RECORDING:-}" ]; then
   [ -d "$RECORDING" ] || fail "RECORDING=$RECORDING is no folder" "give a folder with one sub-folder of frames per channel"
-  [ -n "${LABELS:-}" ] || fail "LABELS is not set" "name the sub-folder of label images, such as LABELS=cells"
+  read -ra labels <<<"${LABELS:-}"
+  [ "${#labels[@]}" -gt 0 ] || fail "LABELS is not set" "name the sub-folder of label images, such as LABELS=cells"
   name=$(basename "$RECORDING")
   # Channels are the sub-folders with frames; the one with the largest files first: it anchors the styles.
   channels=()
   while read -r _ dir; do
-    [ "$dir" = "$LABELS" ] || channels+=(--channel "$dir=$RECORDING/$dir")
+    [[ " ${labels[*]} " == *" $dir "* ]] || channels+=(--channel "$dir=$RECORDING/$dir")
   done < <(for dir in "$RECORDING"/*/; do
     first=$(find "$dir" -maxdepth 2 \( -iname '*.tif*' -o -iname '*.png' \) | sort | sed -n 1p)
     [ -z "$first" ] || echo "$(wc -c <"$first") $(basename "$dir")"
   done | sort -k1,1nr -k2,2)
   [ "${#channels[@]}" -gt 0 ] || fail "$RECORDING has no sub-folder with TIFF or PNG frames" "one sub-folder per channel"
-  prepare=(--labels "$LABELS=$RECORDING/$LABELS" --size "$size" "${channels[@]}")
+  prepare=(--size "$size" "${channels[@]}")
+  for label in "${labels[@]}"; do prepare+=(--labels "$label=$RECORDING/$label"); done
   [ -z "${INTERVAL:-}" ] || prepare+=(--frame-interval "$INTERVAL")
   # Where none fits, prepare says below what is wrong.
   for downscale in ${DOWNSCALE:-4 2 1}; do
@@ -43,7 +45,7 @@ if [ -n "${RECORDING:-}" ]; then
   done
   [ -n "${DOWNSCALE:-}" ] || printf '%s\n' "DOWNSCALE is not set: $downscale x $downscale pixels are averaged" >&2
   prepare+=(--downscale "$downscale")
-  label=$LABELS
+  label=${labels[0]}
   # The labelled objects are those of the last channel; a scene without walls has no preferred direction.
   # Tiles of a growing colony are often empty, so that eight sequences may hold no object at all.
   segment=(--channel "${channels[-1]%%=*}" --real-sequences 40)

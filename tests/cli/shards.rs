@@ -54,13 +54,21 @@ fn merged_parts_are_the_bytes_of_one_run() {
 fn parts_made_with_other_thread_counts_are_pointed_out() {
     let dir = tempfile::tempdir().unwrap();
     let run = untrained(dir.path());
-    let parts = [(1, "1"), (2, "2")]
-        .map(|(index, threads)| part(dir.path(), &run, index, 2, &["--threads", threads]));
+    let part = |index: usize, threads: &str| {
+        let path = dir.path().join(format!("part-{index}-{threads}.ome.zarr"));
+        let shard = format!("{index}/2");
+        let mut arguments = generate(&run, &path, &["--shard", &shard]);
+        let of = arguments.iter().position(|argument| *argument == "--threads").unwrap() + 1;
+        arguments[of] = threads;
+        succeed("generate", &arguments);
+        path
+    };
+    let parts = [part(1, "1"), part(2, "2")];
     let result = succeed("generate", &merge(&dir.path().join("merged.ome.zarr"), &parts));
     let warning = result["warnings"][0].as_str().unwrap();
     assert!(warning.contains("was made with 1 threads") && warning.contains("with 2:"), "{warning}");
-    let alike = [(1, "2"), (2, "2")]
-        .map(|(index, threads)| part(dir.path(), &run, index, 2, &["--threads", threads]));
+    let [_, second] = parts;
+    let alike = [part(1, "2"), second];
     let result = succeed("generate", &merge(&dir.path().join("alike.ome.zarr"), &alike));
     assert_eq!(result["warnings"], serde_json::json!([]));
 }
