@@ -72,8 +72,8 @@ struct CompareArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  evaluate --real test-data/phantom.ome.zarr --synthetic synthetic.ome.zarr --output evaluation
-  evaluate --real test-data/phantom.ome.zarr --synthetic synthetic.ome.zarr --output quick --count 8 --set draws=2";
+  evaluate --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output evaluation
+  evaluate --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output quick --count 8 --set draws=2";
 
 impl AsRef<Common> for EvaluateArgs {
     fn as_ref(&self) -> &Common {
