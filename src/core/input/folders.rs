@@ -98,6 +98,13 @@ impl Recording {
                 Ok(Plane { what, size, path: frames[0].to_owned(), labels })
             })
             .collect::<Result<Vec<_>, DataError>>()?;
+        let real: Vec<Option<PathBuf>> =
+            folders.iter().map(|folder| folder.path.canonicalize().ok()).collect();
+        for (i, plane) in planes.iter().enumerate() {
+            if let Some(first) = (0..i).find(|&first| real[first] == real[i]) {
+                warnings.push(format!("{} and {} are the same folder", planes[first].what, plane.what));
+            }
+        }
         let grid = align::align(&planes, align)?;
         let mut notes = grid.notes.clone();
         warnings.extend(grid.warnings.iter().cloned());
@@ -325,6 +332,21 @@ mod tests {
         assert!(error.contains("gfp: frame 3 is missing, expected one beside t003.tif of phase"), "{error}");
         let error = Recording::open(&[b, a], &[], 1).unwrap_err().to_string();
         assert!(error.contains("gfp: frame 3 is missing"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_given_under_two_names_is_pointed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let a = frames(&dir.path().join("a"), &[1, 2], (4, 4));
+        let [bf, gfp, cells] = ["bf", "gfp", "cells"].map(|name| folder(name, a.clone()));
+        let b = folder("rfp", frames(&dir.path().join("b"), &[1, 2], (4, 4)));
+        let recording = Recording::open(&[bf.clone(), gfp], std::slice::from_ref(&cells), 1).unwrap();
+        let expected = [
+            "channel bf and channel gfp are the same folder",
+            "channel bf and labels cells are the same folder",
+        ];
+        assert_eq!(recording.warnings, expected);
+        assert_eq!(Recording::open(&[bf, b], &[], 1).unwrap().warnings, [""; 0]);
     }
 
     #[test]

@@ -102,7 +102,9 @@ pub fn make_plate(
     }
     let tiles = plan.windows.iter().map(|w| w.corner).collect::<BTreeSet<_>>().len();
     let shown = 100.0 * coverage(extent.size, cut.size, cut.tiles);
-    tracing::info!("{tiles} tile(s) of {0} x {0} pixels show {shown:.0} % of each frame", cut.size);
+    // Of a large frame one tile is little, but not 0 %.
+    let digits = if shown < 1.0 { 2 } else { 0 };
+    tracing::info!("{tiles} tile(s) of {0} x {0} pixels show {shown:.digits$} % of each frame", cut.size);
     if common.dry_run {
         for warning in &warnings {
             tracing::warn!("{warning}");
