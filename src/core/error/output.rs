@@ -17,7 +17,7 @@ pub enum OutputError {
         found: String,
     },
     /// A symbolic link that leads nowhere, or in circles.
-    #[error("{path} is a symbolic link to {to}, which is not there", path = path.display(), to = to.display())]
+    #[error("{path} is a symbolic link to {to}, which leads to nothing that is there", path = path.display(), to = to.display())]
     Link {
         /// The link.
         path: PathBuf,
