@@ -71,16 +71,18 @@ need_command() { # COMMAND PACKAGE...: installed where it is missing; true where
 apt_install() { # PACKAGE...
   DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >&2
 }
-alive() { # PIDFILE: whether its process is there
-  [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null
+alive() { # PID: whether its process is there
+  kill -0 "$1" 2>/dev/null
 }
 end_daemon() { # PIDFILE: asked first, then killed
-  alive "$1" || return 0
-  kill "$(cat "$1")"
+  local pid
+  # A daemon that ends by itself removes the file.
+  pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && alive "$pid" || return 0
+  kill "$pid" 2>/dev/null
   for _ in $(seq 100); do
-    alive "$1" || return 0
+    alive "$pid" || return 0
     sleep 0.1
   done
-  kill -KILL "$(cat "$1")"
+  kill -KILL "$pid"
   rm -f "$1"
 }

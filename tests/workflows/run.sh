@@ -55,11 +55,13 @@ command -v apptainer >/dev/null || export PATH=$here/hpc/bin:$PATH
 state=$(mktemp -d "${TMPDIR:-/tmp}/lapsegan-legs.XXXXXX")
 export LAPSEGAN_STATE=$state
 chmod 755 "$state" # legs run programs as other users, too
-running=''
+mkdir "$state/results"
+lanes=()
 cleanup() {
-  if [ -n "$running" ] && kill -TERM "$running" 2>/dev/null; then
-    wait "$running" || true
-  fi
+  local lane
+  for lane in "${lanes[@]}"; do
+    if kill -TERM "$lane" 2>/dev/null; then wait "$lane" || true; fi
+  done
   bash "$here/hpc/slurm.sh" stop "$state/slurm" || true
   bash "$here/hpc/docker.sh" stop "$state/docker" || true
   if [ -n "${KEEP:-}" ]; then echo "kept: $state" >&2; else rm -rf "$state"; fi
@@ -99,7 +101,7 @@ run_leg() { # LEG: runs it in a folder of its own, its output in its log
     esac
   done
   mkdir -p "$state/legs/$leg"
-  # In the background, so that a signal to this script is not kept waiting for the end of the leg.
+  # In the background, so that a signal is not kept waiting for the end of the leg.
   (cd "$state/legs/$leg" && exec timeout --kill-after=20 3000 bash "$(script_of "$leg")") &
   running=$!
   wait "$running" || status=$?
@@ -107,38 +109,64 @@ run_leg() { # LEG: runs it in a folder of its own, its output in its log
   return "$status"
 }
 
-image_is_whole=1
 offer_image() { # sets LAPSEGAN_SIF where the image is of these sources and its tests did not fail
   local sif=$LAPSEGAN_CACHE/lapsegan.sif
   unset LAPSEGAN_SIF
-  if [ "$image_is_whole" = 1 ] && [ -e "$sif" ] && [ "$(cat "$sif.sources" 2>/dev/null)" = "$(sources_digest)" ]; then
+  if ! grep -qs '^apptainer  *failed' "$state/results/apptainer" && [ -e "$sif" ] &&
+    [ "$(cat "$sif.sources" 2>/dev/null)" = "$(sources_digest)" ]; then
     export LAPSEGAN_SIF=$sif
   fi
 }
 
-table=() failed=0 skipped=0
-for leg in "${legs[@]}"; do
+judged_leg() { # LEG: runs it; its line of the table becomes $state/results/LEG
+  local leg=$1 log=$logs/$1.log started=$SECONDS status=0 result note
   offer_image
-  printf '%s ... ' "$leg" >&2
-  started=$SECONDS status=0
-  run_leg "$leg" >"$logs/$leg.log" 2>&1 || status=$?
-  note=$(grep -E '^(note|skipped): ' "$logs/$leg.log" | sed 's/^note: //' | paste -sd ';' | sed 's/;/; /g' || true)
+  run_leg "$leg" >"$log" 2>&1 || status=$?
+  note=$(grep -E '^(note|skipped): ' "$log" | sed 's/^note: //' | paste -sd ';' | sed 's/;/; /g' || true)
   case $status in
     0) result=passed ;;
-    77) result=skipped skipped=$((skipped + 1)) ;;
-    *)
-      result=failed failed=$((failed + 1)) note="exit $status, see $logs/$leg.log"
-      [ "$leg" != apptainer ] || image_is_whole=0
-      printf '\n' >&2
-      tail -n 40 "$logs/$leg.log" | sed 's/^/  | /' >&2
-      ;;
+    77) result=skipped ;;
+    *) result=failed note="exit $status, see $log" ;;
   esac
-  printf '%s\n' "$result" >&2
-  table+=("$(printf '%-22s %-8s %5d s  %s' "$leg" "$result" "$((SECONDS - started))" "$note")")
+  printf '%-22s %-8s %5d s  %s\n' "$leg" "$result" "$((SECONDS - started))" "$note" | tee "$state/results/$leg" >&2
+  [ "$result" != failed ] || tail -n 40 "$log" | sed 's/^/  | /' >&2
   [ -n "${KEEP:-}" ] || rm -rf "${state:?}/legs/$leg"
-done
+}
 
+start_lane() { # LEG...: one after the other, beside other lanes
+  [ $# -gt 0 ] || return 0
+  (
+    running=''
+    trap 'if [ -n "$running" ] && kill -TERM "$running"; then wait "$running" || true; fi; exit 143' TERM
+    for leg; do judged_leg "$leg"; done
+  ) &
+  lanes+=($!)
+}
+join_lanes() {
+  local lane
+  for lane in "${lanes[@]}"; do wait "$lane"; done
+  lanes=()
+}
+chosen() { # LEG...: those of them that are wanted
+  local leg
+  for leg; do [[ $wanted != *" $leg "* ]] || echo "$leg"; done
+}
+
+# Much of a leg is waiting: for a scheduler, a time limit, an engine. What needs neither the same Slurm nor the same image
+# goes on side by side.
+mapfile -t lane < <(chosen nextflow-quick) && start_lane "${lane[@]}"
+mapfile -t lane < <(chosen snakemake-quick) && start_lane "${lane[@]}"
+mapfile -t lane < <(chosen apptainer docker) && start_lane "${lane[@]}"
+mapfile -t lane < <(chosen slurm preemption {nextflow,snakemake}-{preemption,slurm}) && start_lane "${lane[@]}"
+join_lanes
+# These need both.
+mapfile -t lane < <(chosen {nextflow,snakemake}-apptainer) && start_lane "${lane[@]}"
+join_lanes
+
+table=$(cd "$state/results" && cat "${legs[@]}")
+failed=$(grep -c '^[^ ]* *failed ' <<<"$table" || true)
+skipped=$(grep -c '^[^ ]* *skipped ' <<<"$table" || true)
 printf '\n%-22s %-8s %7s\n' leg result time
-printf '%s\n' "${table[@]}"
+printf '%s\n' "$table"
 printf '%d legs, %d failed, %d skipped\n' "${#legs[@]}" "$failed" "$skipped"
 [ "$failed" = 0 ] && { [ "$strict" = 0 ] || [ "$skipped" = 0 ]; }

@@ -95,7 +95,9 @@ fn stem(target: &Path) -> OsString {
 /// Returns 16 random hexadecimal digits. They come from the system, not from the seed: two runs with one seed, and two
 /// containers with one process id, must not choose the same name.
 fn random() -> String {
-    format!("{:016x}", RandomState::new().build_hasher().finish())
+    // A system without random bytes still has the addresses and keys of its processes.
+    let number = getrandom::u64().unwrap_or_else(|_| RandomState::new().build_hasher().finish());
+    format!("{number:016x}")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ answers() { timeout 5 sinfo -h -n localhost -o %T 2>/dev/null | grep -qE '^(idle
 
 stop() { # ends the jobs and the daemons; quiet where there are none
   # Jobs first: their processes outlive slurmd.
-  if alive "$dir/slurmctld.pid"; then
+  if alive "$(cat "$dir/slurmctld.pid" 2>/dev/null)"; then
     timeout 10 scancel --quiet --partition=main,urgent --full --signal=KILL 2>/dev/null || true
     timeout 10 scancel --quiet --partition=main,urgent 2>/dev/null || true
     for _ in $(seq 50); do

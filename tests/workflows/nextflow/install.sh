@@ -41,4 +41,6 @@ cat <<ENV
 export PATH="$home/bin:\$PATH"
 export NXF_VER=$version NXF_BIN="$home/nextflow-thin.jar" NXF_HOME="$home/home"
 export NXF_OFFLINE=true NXF_DISABLE_CHECK_LATEST=true NXF_ANSI_LOG=false
+# Many short runs: no time for the optimising compiler.
+export NXF_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 ENV
