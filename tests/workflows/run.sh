@@ -156,10 +156,11 @@ chosen() { # LEG...: those of them that are wanted
 # goes on side by side.
 mapfile -t lane < <(chosen nextflow-quick) && start_lane "${lane[@]}"
 mapfile -t lane < <(chosen snakemake-quick) && start_lane "${lane[@]}"
-mapfile -t lane < <(chosen apptainer docker) && start_lane "${lane[@]}"
+mapfile -t lane < <(chosen apptainer) && start_lane "${lane[@]}"
 mapfile -t lane < <(chosen slurm preemption {nextflow,snakemake}-{preemption,slurm}) && start_lane "${lane[@]}"
 join_lanes
-# These need both.
+# Docker takes the programs that were compiled for the image; the others need both.
+mapfile -t lane < <(chosen docker) && start_lane "${lane[@]}"
 mapfile -t lane < <(chosen {nextflow,snakemake}-apptainer) && start_lane "${lane[@]}"
 join_lanes
 
