@@ -1,6 +1,7 @@
 //! What the routes of `prepare` have in common: from an open source to a plate under its final name.
 //!
-//! Flags and settings are resolved in `bin/prepare.rs`; windows are cut and counts calibrated in [`crate::data`].
+//! Flags and settings are resolved in `prepare.rs` and `phantom.rs`; windows are cut and counts calibrated in
+//! [`crate::prepare`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
