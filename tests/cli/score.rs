@@ -56,6 +56,16 @@ fn plates_of_other_frames_are_no_pairs() {
     // Cut otherwise, a well of the same name shows other frames.
     prepare("1");
     fail("evaluate", &again.each_ref().map(String::as_str), 65, &["A/2 shows other frames"]);
+
+    // Other tiles of the same frames.
+    let [centre, grid] = ["centre", "grid"].map(|tiles| {
+        let path = dir.path().join(format!("{tiles}.ome.zarr")).to_str().unwrap().to_owned();
+        let more = ["--size", "16", "--tiles", tiles, "--output", &path];
+        succeed("prepare", &[&input[..], &more].concat());
+        path
+    });
+    let tiles = ["score", "--truth", &centre, "--prediction", &grid];
+    fail("evaluate", &tiles, 65, &["A/1 shows other frames", "y=8 x=8", "y=0 x=0"]);
 }
 
 #[test]

@@ -170,18 +170,23 @@ impl Pairs {
     }
 }
 
-/// Returns whether two sequences are of the same frames: they have the same pixels, or their split groups hold a frame
-/// in common. Of recordings prepared before there were digests of frames, source and first frame must be the same.
+/// Returns whether two sequences are of the same frames: they have the same pixels, or they are the same tile and time of
+/// split groups that hold a frame in common. Of recordings prepared before there were digests of frames, source and first
+/// frame must be the same.
 fn show_the_same(a: (&Plate, &Sequence), b: (&Plate, &Sequence)) -> bool {
     if a.1.image == b.1.image {
         return true;
     }
     let place = |s: &Sequence| (s.meta.source.clone(), s.meta.first_frame);
+    // The end of a source, `y=0 x=256`; frames may have other names in the other plate.
+    let tile = |s: &Sequence| s.meta.source.rsplit_once(" y=").map(|(_, corner)| corner.to_owned());
     let [of_a, of_b] = [a, b].map(|(plate, sequence)| {
         plate.meta.groups.iter().find(|group| group.is_known() && group.name == sequence.meta.split_group)
     });
     match (of_a, of_b) {
-        (Some(of_a), Some(of_b)) => of_a.shares_frame(of_b) && a.1.meta.first_frame == b.1.meta.first_frame,
+        (Some(of_a), Some(of_b)) => {
+            of_a.shares_frame(of_b) && a.1.meta.first_frame == b.1.meta.first_frame && tile(a.1) == tile(b.1)
+        }
         _ => place(a.1) == place(b.1) && [a, b].iter().all(|(p, _)| p.meta.origin == Origin::Recording),
     }
 }
