@@ -43,7 +43,7 @@ if [ -n "${RECORDING:-}" ]; then
     $bin/prepare "${prepare[@]}" --downscale "$downscale" --output "demo/$name/real.ome.zarr" --overwrite --dry-run \
       >/dev/null 2>&1 && break
   done
-  [ -n "${DOWNSCALE:-}" ] || printf '%s\n' "DOWNSCALE is not set: $downscale x $downscale pixels are averaged" >&2
+  [ -n "${DOWNSCALE:-}" ] || echo "DOWNSCALE is not set: $downscale is taken, by the size of the frames" >&2
   prepare+=(--downscale "$downscale")
   label=${labels[0]}
   # The labelled objects are those of the last channel; a scene without walls has no preferred direction.

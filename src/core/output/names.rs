@@ -95,7 +95,7 @@ fn stem(target: &Path) -> OsString {
 /// Returns 16 random hexadecimal digits. They come from the system, not from the seed: two runs with one seed, and two
 /// containers with one process id, must not choose the same name.
 fn random() -> String {
-    // A system without random bytes still has the addresses and keys of its processes.
+    // Where the system gives none, the keys of a hash map still differ from process to process.
     let number = getrandom::u64().unwrap_or_else(|_| RandomState::new().build_hasher().finish());
     format!("{number:016x}")
 }

@@ -18,8 +18,9 @@ use crate::scores::pairs::{self, Pairs};
 /// Score predicted labels against the truth
 ///
 /// Two plates of the same frames are matched by well, two folders of TIFF or PNG
-/// label images by sorted file name. Scores come pooled over all frames and averaged over
-/// frames; the JSON goes to stdout, and to --output where it is given.
+/// label images by sorted file name. Scores come pooled over all frames and
+/// averaged over frames; the JSON goes to stdout, and to --output where it is
+/// given.
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
     /// Plate or folder with the true labels
