@@ -11,6 +11,7 @@ mod found;
 mod grid;
 mod headers;
 pub mod image_file;
+pub mod names;
 mod pairing;
 pub mod png;
 pub mod samplesheet;

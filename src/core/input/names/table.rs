@@ -1,0 +1,150 @@
+//! How names were read, for people: the pattern, and for each field how many values it has and which are missing.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Named, TimeUnit};
+
+/// Missing combinations that are listed.
+const LISTED: usize = 3;
+
+/// How the names of an input were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// Folder or file.
+    pub input: String,
+    /// Number of files.
+    pub files: usize,
+    /// A name with its fields in braces.
+    pub pattern: String,
+    /// One row per field.
+    pub fields: Vec<Row>,
+    /// Combinations of position, channel, focal plane and time that no file shows; the first few.
+    pub missing: Vec<String>,
+    /// How many there are.
+    pub missing_count: usize,
+}
+
+/// One field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// `time`, `position`, `channel` or `z`.
+    pub meaning: &'static str,
+    /// Number of values.
+    pub count: usize,
+    /// The first.
+    pub first: String,
+    /// The last.
+    pub last: String,
+}
+
+impl Table {
+    pub(super) fn of(input: &Path, files: &[Named], unit: TimeUnit, pattern: String) -> Self {
+        let times: BTreeSet<i64> = files.iter().filter_map(|f| f.time).collect();
+        let planes: BTreeSet<i64> = files.iter().filter_map(|f| f.z).collect();
+        let positions: BTreeSet<&String> = files.iter().filter_map(|f| f.position.as_ref()).collect();
+        let channels: BTreeSet<&String> = files.iter().filter_map(|f| f.channel.as_ref()).collect();
+        let time = |t: &i64| time_text(*t, unit);
+        let mut fields = Vec::new();
+        fields.extend(row("time", &times.iter().map(time).collect::<Vec<_>>()));
+        fields.extend(row("position", &positions));
+        fields.extend(row("channel", &channels));
+        fields.extend(row("z", &planes));
+        let combinations =
+            [times.len(), positions.len(), channels.len(), planes.len()].map(|n| n.max(1)).iter().product::<usize>();
+        let missing_count = combinations.saturating_sub(files.len());
+        let mut missing = Vec::new();
+        if missing_count > 0 {
+            let there: BTreeSet<_> =
+                files.iter().map(|f| (f.position.as_ref(), f.channel.as_ref(), f.z, f.time)).collect();
+            let all = |n: usize| n.max(1);
+            'search: for p in 0..all(positions.len()) {
+                for c in 0..all(channels.len()) {
+                    for z in 0..all(planes.len()) {
+                        for t in 0..all(times.len()) {
+                            let place = (
+                                positions.iter().nth(p).copied(),
+                                channels.iter().nth(c).copied(),
+                                planes.iter().nth(z).copied(),
+                                times.iter().nth(t).copied(),
+                            );
+                            if there.contains(&place) {
+                                continue;
+                            }
+                            let words = [
+                                place.0.cloned(),
+                                place.1.map(|c| format!("channel {c}")),
+                                place.2.map(|z| format!("z {z}")),
+                                place.3.map(|t| format!("time {}", time_text(t, unit))),
+                            ];
+                            missing.push(words.into_iter().flatten().collect::<Vec<_>>().join(" "));
+                            if missing.len() == LISTED {
+                                break 'search;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let input = input.display().to_string();
+        Self { input, files: files.len(), pattern, fields, missing, missing_count }
+    }
+
+    /// Returns the table as lines of text.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{}: {} files, read as {}", self.input, self.files, self.pattern)];
+        let width = |of: fn(&Row) -> usize| self.fields.iter().map(of).max().unwrap_or(0);
+        let (a, b) = (width(|r| r.meaning.len()), width(|r| r.first.chars().count()));
+        for row in &self.fields {
+            let Row { meaning, count, first, last } = row;
+            let (unit, to) = if *count == 1 { ("value", String::new()) } else { ("values", format!(" to {last}")) };
+            lines.push(format!("  {meaning:a$}  {count:>6} {unit:6}  {first:b$}{to}"));
+        }
+        if self.missing_count > 0 {
+            let more = if self.missing_count > self.missing.len() { " ..." } else { "" };
+            lines.push(format!("  {} missing: {}{more}", self.missing_count, self.missing.join("; ")));
+        }
+        lines
+    }
+}
+
+fn row<A: Display>(meaning: &'static str, values: impl IntoIterator<Item = A>) -> Option<Row> {
+    let texts: Vec<String> = values.into_iter().map(|v| v.to_string()).collect();
+    let (first, last) = (texts.first()?.clone(), texts.last()?.clone());
+    Some(Row { meaning, count: texts.len(), first, last })
+}
+
+/// Returns a time as people write it.
+pub(crate) fn time_text(time: i64, unit: TimeUnit) -> String {
+    match unit {
+        TimeUnit::Frames if time % 1000 == 0 => (time / 1000).to_string(),
+        TimeUnit::Frames => format!("{}", time as f64 / 1000.0),
+        // Dates count from 1970; durations are shorter than a year.
+        TimeUnit::Milliseconds if time.abs() > 31_536_000_000 => date_text(time),
+        TimeUnit::Milliseconds => format!("{} s", time as f64 / 1000.0),
+    }
+}
+
+/// Returns date and time of day.
+fn date_text(ms: i64) -> String {
+    let (mut day, seconds) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000) / 1000);
+    let leap = |y: i64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let mut year = 1970;
+    while day >= 365 + i64::from(leap(year)) {
+        day -= 365 + i64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for days in [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if day < days {
+            break;
+        }
+        day -= days;
+        month += 1;
+    }
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year}-{month:02}-{:02} {h:02}:{m:02}:{s:02}", day + 1)
+}
