@@ -299,7 +299,11 @@ fn settings_that_make_no_sense_are_usage_errors() {
     ] {
         check_refused(&recording.prepare(args), 2, &[part]);
     }
-    check_refused(&prepare(recording.dir.path(), &["--output", "x"]), 2, &["--channel is missing"]);
+    check_refused(
+        &prepare(recording.dir.path(), &["--output", "x"]),
+        2,
+        &["the recording is missing", "--channel phase=movie/phase"],
+    );
     assert!(names(&recording.path("out")).is_empty());
 }
 

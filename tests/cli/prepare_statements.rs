@@ -301,12 +301,12 @@ fn what_stands_where_a_folder_was_expected_is_named() {
         (
             "bf=movie.tif",
             65,
-            ["movie.tif: is a file, expected a folder of TIFF or PNG frames", "image sequence"],
+            ["movie.tif: holds a single frame, expected at least the 3 frames", "give the folder around it"],
         ),
         ("bf=czi", 65, ["czi: holds no TIFF or PNG file, but 2 .czi file(s)", "export"]),
         ("bf=jpg", 65, ["jpg: holds no TIFF or PNG file, but 1 .jpg file(s)", "export"]),
-        ("bf=img.ome.zarr", 65, ["img.ome.zarr/s0: is an OME-Zarr", "not read yet"]),
-        ("bf=img.ome.zarr/s0", 65, ["img.ome.zarr/s0: is an OME-Zarr", "not read yet"]),
+        ("bf=img.ome.zarr", 65, ["img.ome.zarr: is a Zarr array or group without", "`multiscales`"]),
+        ("bf=img.ome.zarr/s0", 65, ["img.ome.zarr/s0: is a Zarr array or group without", "further up"]),
         ("bf=gone", 66, ["gone is not there", "check the path"]),
     ] {
         bench.refused(&["--channel", channel], code, &parts);

@@ -9,8 +9,8 @@ use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use super::file_names::name;
-use super::folders::text;
 use super::grid::replicate;
+use super::recording::text;
 use crate::error::DataError;
 
 /// What a frame of another size shows.

@@ -29,7 +29,7 @@ pub(super) fn list(folder: &Path) -> Result<Listing, DataError> {
         }
         if path.is_dir() {
             listing.folders.push(path);
-        } else if is_image(&path) {
+        } else if is_image(&path) && !is_thumbnail(&path) {
             listing.images.push(path);
         }
     }
@@ -38,16 +38,19 @@ pub(super) fn list(folder: &Path) -> Result<Listing, DataError> {
     Ok(listing)
 }
 
-/// Returns the last part of a path as text.
-pub(super) fn name(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+/// Returns whether a file is the small copy that MetaMorph puts beside an image.
+fn is_thumbnail(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().to_lowercase().ends_with("_thumb"))
 }
 
-/// Returns the number that a file name ends with before its extension, such as 7 for `pos1_t007.tif`.
-pub(super) fn trailing_number(path: &Path) -> Option<u64> {
-    let stem = path.file_stem()?.to_string_lossy().into_owned();
-    let digits = stem.len() - stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    stem[stem.len() - digits..].parse().ok()
+/// Returns the sub-folders of a folder in natural order, hidden ones passed over.
+pub(crate) fn list_folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    Ok(list(folder)?.folders)
+}
+
+/// Returns the last part of a path as text.
+pub(crate) fn name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
 /// Compares names with runs of digits as numbers.
@@ -93,19 +96,18 @@ mod tests {
     }
 
     #[test]
-    fn the_number_before_the_extension_is_the_frame() {
-        let number = |n: &str| trailing_number(Path::new(n));
-        assert_eq!(number("pos1_t007.tif"), Some(7));
-        assert_eq!(number("t1_gfp.tif"), None);
-        assert_eq!(number("bf.ome.tif"), None);
-    }
-
-    #[test]
     fn what_the_system_put_there_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
-        for file in
-            ["t1.tif", "t2.TIFF", "._t1.tif", ".DS_Store", "Thumbs.db", "notes.txt", "with space 3.png"]
-        {
+        for file in [
+            "t1.tif",
+            "t2.TIFF",
+            "._t1.tif",
+            ".DS_Store",
+            "Thumbs.db",
+            "notes.txt",
+            "t1_thumb.TIF",
+            "with space 3.png",
+        ] {
             std::fs::write(dir.path().join(file), "").unwrap();
         }
         std::fs::create_dir(dir.path().join(".git")).unwrap();

@@ -4,28 +4,24 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file_names::name;
-use super::image_file::is_image;
 use crate::error::DataError;
 
 /// What a channel or label is read from.
-const FRAMES: &str = "a folder of TIFF or PNG frames, or of one sub-folder of them per position";
+const FRAMES: &str = "a folder of TIFF or PNG frames, a TIFF stack or an OME-Zarr";
 
-/// Returns the error of a path that is no folder.
+/// Returns the error of a path that is nothing that can be read.
 pub(super) fn no_folder(path: &Path) -> DataError {
     if !path.exists() {
         return DataError::Missing { path: path.to_owned(), expected: FRAMES.into() };
     }
-    let hint = if is_image(path) {
-        "give the folder around it; a stack of frames is to be saved as an image sequence first (Fiji: File > Save As > \
-         Image Sequence), one file per frame"
-    } else {
-        "save the recording as TIFF or PNG files, one per frame and channel, and give their folder"
-    };
+    let ending = path.extension().map_or_else(String::new, |e| format!(" .{}", e.to_string_lossy()));
     DataError::Unusable {
         path: path.to_owned(),
-        found: "is a file".into(),
+        found: format!("is a{ending} file"),
         expected: FRAMES.into(),
-        hint: hint.into(),
+        hint: "save the recording as OME-TIFF or as an image sequence in the program it comes from, or convert it with \
+               bioformats2raw, whose OME-Zarr is read"
+            .into(),
     }
 }
 
@@ -34,15 +30,6 @@ pub(super) fn no_frames(folder: &Path) -> DataError {
     let expected = "frames as TIFF or PNG files".to_owned();
     let listed = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names: Vec<String> = listed.map(|e| name(&e.path())).filter(|n| !n.starts_with('.')).collect();
-    let zarr = ["zarr.json", ".zattrs", ".zgroup", ".zarray"].iter().any(|n| folder.join(n).is_file());
-    if zarr {
-        return DataError::Unusable {
-            path: folder.to_owned(),
-            found: "is an OME-Zarr, or a part of one".into(),
-            expected,
-            hint: "OME-Zarr is not read yet; save its frames as TIFF files, one per frame and channel".into(),
-        };
-    }
     if names.is_empty() {
         return DataError::Missing { path: folder.join("*.tif"), expected };
     }
@@ -64,7 +51,8 @@ pub(super) fn no_frames(folder: &Path) -> DataError {
         path: folder.to_owned(),
         found,
         expected,
-        hint: "export the frames as 16-bit TIFF, one file per frame and channel; other files are not read"
+        hint: "export the frames as 16-bit TIFF or the recording as OME-TIFF, or convert it with bioformats2raw, whose \
+               OME-Zarr is read; other files are not"
             .into(),
     }
 }
@@ -81,24 +69,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         for (file, text) in
-            [("movie.tif", "x"), ("czi/a.czi", "x"), ("czi/b.czi", "x"), ("czi/notes.txt", "x")]
+            [("movie.nd2", "x"), ("czi/a.czi", "x"), ("czi/b.czi", "x"), ("czi/notes.txt", "x")]
         {
             fs::create_dir_all(at(file).parent().unwrap()).unwrap();
             fs::write(at(file), text).unwrap();
         }
-        fs::create_dir_all(at("img.ome.zarr/s0")).unwrap();
-        fs::write(at("img.ome.zarr/zarr.json"), "{}").unwrap();
         fs::create_dir(at("empty")).unwrap();
         for (error, exit, part) in [
             (no_folder(&at("gone")), Exit::InputMissing, "gone is not there"),
-            (no_folder(&at("movie.tif")), Exit::BadInput, "movie.tif: is a file, expected a folder of TIFF"),
+            (
+                no_folder(&at("movie.nd2")),
+                Exit::BadInput,
+                "movie.nd2: is a .nd2 file, expected a folder of TIFF",
+            ),
             (no_frames(&at("czi")), Exit::BadInput, "czi: holds no TIFF or PNG file, but 2 .czi file(s)"),
-            (no_frames(&at("img.ome.zarr")), Exit::BadInput, "img.ome.zarr: is an OME-Zarr"),
             (no_frames(&at("empty")), Exit::InputMissing, "empty/*.tif is not there"),
         ] {
             assert_eq!(error.exit(), exit, "{error}");
             assert!(error.to_string().contains(part) && error.hint().is_some(), "{error}");
         }
-        assert!(no_folder(&at("movie.tif")).hint().unwrap().contains("image sequence"));
+        assert!(no_folder(&at("movie.nd2")).hint().unwrap().contains("bioformats2raw"));
     }
 }

@@ -3,12 +3,11 @@
 //! A frame that differs from the others is found in a blink, by a dry run as well, instead of after hours. Frames of
 //! two depths in one channel are refused: their counts mean different things, and no conversion is known.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 
-use super::folders::text;
-use super::image_file::{Depth, Header, as_labels, header};
+use super::image_file::{Header, as_labels};
+use super::listing::PlaneRef;
+use super::recording::text;
 use crate::error::DataError;
 
 /// Reads the headers of all frames of a channel or label, `what` in words (`channel gfp`), and returns what they have
@@ -16,14 +15,14 @@ use crate::error::DataError;
 ///
 /// # Errors
 /// [`DataError`] naming the first frame that cannot be read, or that differs from most others.
-pub(super) fn check(what: &str, frames: &[&Path], labels: bool) -> Result<Header, DataError> {
-    let read = |path: &&Path| if labels { header(path).map_err(as_labels) } else { image(path) };
+pub(super) fn check(what: &str, frames: &[&PlaneRef], labels: bool) -> Result<Header, DataError> {
+    let read = |at: &&PlaneRef| if labels { at.header().map_err(as_labels) } else { at.header() };
     let all: Vec<Result<Header, DataError>> = frames.par_iter().map(read).collect();
     let headers = all.into_iter().collect::<Result<Vec<Header>, DataError>>()?;
     let sizes: Vec<_> = headers.iter().map(|h| h.size).collect();
     if let Some(odd) = odd_one(&sizes) {
         return Err(DataError::Size {
-            path: frames[odd.index].to_owned(),
+            path: frames[odd.index].path.to_path_buf(),
             found: text(sizes[odd.index]),
             expected: text(sizes[odd.usual]),
             of: format!("{} of the {} frames of {what}", odd.count, frames.len()),
@@ -33,7 +32,7 @@ pub(super) fn check(what: &str, frames: &[&Path], labels: bool) -> Result<Header
     let depths: Vec<_> = headers.iter().map(|h| h.depth).collect();
     if let Some(odd) = odd_one(&depths).filter(|_| !labels) {
         return Err(DataError::Unusable {
-            path: frames[odd.index].to_owned(),
+            path: frames[odd.index].path.to_path_buf(),
             found: format!("has {}", depths[odd.index].words()),
             expected: format!(
                 "{} as {} of the {} frames of {what}",
@@ -50,14 +49,6 @@ pub(super) fn check(what: &str, frames: &[&Path], labels: bool) -> Result<Header
         .first()
         .copied()
         .ok_or_else(|| DataError::Missing { path: what.into(), expected: "at least one frame".into() })
-}
-
-fn image(path: &Path) -> Result<Header, DataError> {
-    let header = header(path)?;
-    match header.depth {
-        Depth::Bits8 | Depth::Bits16 => Ok(header),
-        Depth::Wide => Err(DataError::pixel_type(path, "signed or 32-bit integers")),
-    }
 }
 
 /// The first frame that is not as most are.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::conversion::Conversion;
 use super::{png, tiff};
 use crate::error::DataError;
 
@@ -16,6 +17,8 @@ pub enum Pixels {
     Bits16(Vec<u16>),
     /// Signed or wider integers, fit for labels only.
     Wide(Vec<i64>),
+    /// Floating point numbers.
+    Float(Vec<f32>),
 }
 
 /// A grey plane as read from a file.
@@ -36,6 +39,8 @@ pub enum Depth {
     Bits16,
     /// Signed or wider integers, fit for labels only.
     Wide,
+    /// Floating point numbers.
+    Float,
 }
 
 impl Depth {
@@ -45,6 +50,7 @@ impl Depth {
             Self::Bits8 => "8 bits per pixel",
             Self::Bits16 => "16 bits per pixel",
             Self::Wide => "signed or 32-bit integers",
+            Self::Float => "floating point numbers",
         }
     }
 }
@@ -65,6 +71,7 @@ impl Grey {
             Pixels::Bits8(v) => v.len(),
             Pixels::Bits16(v) => v.len(),
             Pixels::Wide(v) => v.len(),
+            Pixels::Float(v) => v.len(),
         };
         if found != size.0 * size.1 || found == 0 {
             let found = format!("{found} pixels, expected {} x {}", size.1, size.0);
@@ -78,16 +85,25 @@ impl Grey {
         matches!(self.pixels, Pixels::Bits8(_))
     }
 
-    /// Returns the plane as camera counts. `[H, W]`
+    /// Returns the plane as camera counts; other numbers than unsigned ones of 8 or 16 bits need a conversion. `[H, W]`
     ///
     /// # Errors
-    /// [`DataError::PixelType`] for signed or wider integers.
-    pub fn counts(self, path: &Path) -> Result<Array2<u16>, DataError> {
-        match self.pixels {
-            Pixels::Bits8(v) => Ok(array(self.size, v.into_iter().map(u16::from).collect())),
-            Pixels::Bits16(v) => Ok(array(self.size, v)),
-            Pixels::Wide(_) => Err(DataError::pixel_type(path, "signed or 32-bit integers")),
-        }
+    /// [`DataError::PixelType`] for other numbers without a conversion, and for such that are not finite.
+    pub fn counts(self, path: &Path, conversion: Option<Conversion>) -> Result<Array2<u16>, DataError> {
+        let convert = |v: f64| conversion.map(|c| c.count(v));
+        let other = |what: &str| DataError::pixel_type(path, what);
+        let counts: Option<Vec<u16>> = match self.pixels {
+            Pixels::Bits8(v) => return Ok(array(self.size, v.into_iter().map(u16::from).collect())),
+            Pixels::Bits16(v) => return Ok(array(self.size, v)),
+            Pixels::Wide(v) => v.into_iter().map(|v| convert(v as f64)).collect(),
+            Pixels::Float(v) => {
+                if v.iter().any(|v| !v.is_finite()) {
+                    return Err(other("numbers that are not finite (NaN or infinity)"));
+                }
+                v.into_iter().map(|v| convert(v.into())).collect()
+            }
+        };
+        counts.map(|v| array(self.size, v)).ok_or_else(|| other("signed, 32-bit or floating point numbers"))
     }
 
     /// Returns the plane as object ids. `[H, W]`
@@ -104,6 +120,14 @@ impl Grey {
                 ids.map(|v| array(self.size, v))
                     .map_err(|id| DataError::pixel_type(path, &format!("an object id {id}")))
             }
+            // Some programs write whole numbers this way.
+            Pixels::Float(v) => {
+                let whole = |v: &f32| v.fract() == 0.0 && (0.0..=16_777_216.0).contains(v);
+                match v.iter().find(|v| !whole(v)) {
+                    Some(v) => Err(DataError::pixel_type(path, &format!("the floating point number {v}"))),
+                    None => Ok(array(self.size, v.into_iter().map(|v| v as u32).collect())),
+                }
+            }
         }
     }
 }
@@ -118,7 +142,7 @@ fn array<A>(size: (usize, usize), pixels: Vec<A>) -> Array2<A> {
 /// [`DataError`] naming the file and what is wrong with it.
 pub fn read(path: &Path) -> Result<Grey, DataError> {
     match extension(path).as_deref() {
-        Some("tif" | "tiff") => tiff::read(path),
+        Some("tif" | "tiff") => tiff::read(path, tiff::Page::Only),
         Some("png") => png::read(path),
         other => Err(DataError::pixel_type(path, &format!("a .{} file", other.unwrap_or("")))),
     }
@@ -130,7 +154,7 @@ pub fn read(path: &Path) -> Result<Grey, DataError> {
 /// As [`read`].
 pub fn header(path: &Path) -> Result<Header, DataError> {
     let (header, cut) = match extension(path).as_deref() {
-        Some("tif" | "tiff") => tiff::header(path)?,
+        Some("tif" | "tiff") => tiff::header(path, tiff::Page::Only)?,
         Some("png") => png::header(path)?,
         _ => (Header { size: (0, 0), depth: Depth::Bits8 }, true),
     };
@@ -162,6 +186,11 @@ pub(super) fn as_labels(error: DataError) -> DataError {
 /// Returns whether a file name is that of an image this package reads.
 pub(super) fn is_image(path: &Path) -> bool {
     matches!(extension(path).as_deref(), Some("tif" | "tiff" | "png"))
+}
+
+/// Returns whether a file name is that of a TIFF file.
+pub(super) fn is_tiff(path: &Path) -> bool {
+    matches!(extension(path).as_deref(), Some("tif" | "tiff"))
 }
 
 fn extension(path: &Path) -> Option<String> {

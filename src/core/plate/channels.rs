@@ -56,14 +56,19 @@ pub fn display_color(name: &str) -> [u8; 3] {
 impl Channel {
     /// Returns how the channel was recorded, as the user said or as its name suggests; `None` where neither tells.
     pub fn modality(&self) -> Option<Modality> {
-        let name = self.name.to_lowercase();
-        let transmitted = TRANSMITTED.iter().any(|word| name.contains(word))
-            || TRANSMITTED_NAMES.iter().any(|whole| name.split(['_', '-']).any(|part| part == *whole));
-        self.recorded.or(match (transmitted, fluorescence(&name)) {
-            (true, _) => Some(Modality::Transmitted),
-            (false, Some(_)) => Some(Modality::Fluorescence),
-            (false, None) => None,
-        })
+        self.recorded.or_else(|| modality(&self.name))
+    }
+}
+
+/// Returns how a channel of that name was recorded; `None` where the name does not tell.
+pub fn modality(name: &str) -> Option<Modality> {
+    let name = name.to_lowercase();
+    let transmitted = TRANSMITTED.iter().any(|word| name.contains(word))
+        || TRANSMITTED_NAMES.iter().any(|whole| name.split(['_', '-']).any(|part| part == *whole));
+    match (transmitted, fluorescence(&name)) {
+        (true, _) => Some(Modality::Transmitted),
+        (false, Some(_)) => Some(Modality::Fluorescence),
+        (false, None) => None,
     }
 }
 

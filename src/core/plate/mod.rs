@@ -30,7 +30,7 @@ pub(crate) mod store;
 pub mod well_digest;
 mod write;
 
-pub use channels::{Channel, Modality, display_color};
+pub use channels::{Channel, Modality, display_color, modality};
 pub use labels::{LabelKind, LabelMeta};
 pub use write::PlateWriter;
 

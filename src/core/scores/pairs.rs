@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Axis};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ScoreError;
 use super::counts::{Counts, Report, Scores, mean_over_defined_images};
 use super::one_object::OneObject;
 use crate::error::DataError;
 use crate::input::image_file;
+use crate::input::names::matching::matching;
 use crate::plate::{Origin, Plate, Sequence, Split};
 
 /// Truth and prediction, opened.
@@ -27,8 +28,39 @@ pub enum Pairs {
         /// Index of each pair of wells in both plates.
         wells: Vec<(usize, usize)>,
     },
-    /// Two folders, matched by sorted file name.
-    Files(Vec<(PathBuf, PathBuf)>),
+    /// Two folders, matched by the names of their files.
+    Files(FilePairs),
+}
+
+/// Label images of two folders; of each pair one may be missing, which counts as an image without object.
+#[derive(Clone, Debug)]
+pub struct FilePairs {
+    /// Truth and prediction.
+    pub pairs: Vec<[Option<PathBuf>; 2]>,
+    /// Files that are left out, truth and prediction.
+    pub left_out: [Vec<PathBuf>; 2],
+}
+
+/// What is done with images that only one of two folders has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OneSided {
+    /// They are an error.
+    #[default]
+    Error,
+    /// They are left out.
+    Skip,
+    /// The other one is taken for an image without object.
+    Empty,
+}
+
+impl OneSided {
+    /// The words of the settings, with what they mean.
+    pub const WORDS: [(&'static str, &'static str); 3] = [
+        ("error", "They are an error"),
+        ("skip", "They are left out, and listed"),
+        ("empty", "The one that is missing counts as an image without object"),
+    ];
 }
 
 impl Pairs {
@@ -45,6 +77,7 @@ impl Pairs {
         prediction: &Path,
         label: Option<&str>,
         split: Option<Split>,
+        missing: OneSided,
     ) -> Result<Self, ScoreError> {
         let is_plate = |path: &Path| path.join("zarr.json").exists();
         for path in [truth, prediction] {
@@ -68,7 +101,7 @@ impl Pairs {
                 format!("{}: a folder of label images has no splits", truth.display()),
                 "leave out --split",
             )),
-            (false, false) => files(truth, prediction).map(Self::Files),
+            (false, false) => files(truth, prediction, missing).map(Self::Files),
             (plate, _) => Err(ScoreError::input(
                 format!(
                     "{} is {}, {} is {}",
@@ -124,7 +157,7 @@ impl Pairs {
     pub fn len(&self) -> usize {
         match self {
             Self::Plates { wells, .. } => wells.len(),
-            Self::Files(files) => files.len(),
+            Self::Files(files) => files.pairs.len(),
         }
     }
 
@@ -159,12 +192,35 @@ impl Pairs {
                 Ok((well.clone(), ids(&mut of_truth, &labels[0])?, ids(&mut of_prediction, &labels[1])?))
             }
             Self::Files(files) => {
-                let (truth, prediction) = &files[index];
                 // [H, W] -> [1, H, W]
                 let ids =
                     |path: &Path| Ok::<_, DataError>(image_file::read_labels(path)?.insert_axis(Axis(0)));
-                let name = truth.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-                Ok((name, ids(truth)?, ids(prediction)?))
+                let [truth, prediction] = &files.pairs[index];
+                let name = truth.as_deref().or(prediction.as_deref()).map_or_else(String::new, file_name);
+                let [truth, prediction] = [truth, prediction].map(|p| p.as_deref().map(ids).transpose());
+                let (truth, prediction) = (truth?, prediction?);
+                // A missing image shows no object, and is as large as its partner.
+                let size = truth.as_ref().or(prediction.as_ref()).map_or((1, 0, 0), Array3::dim);
+                let or_empty = |image: Option<Array3<u32>>| image.unwrap_or_else(|| Array3::zeros(size));
+                Ok((name, or_empty(truth), or_empty(prediction)))
+            }
+        }
+    }
+
+    /// Returns the name of the prediction of a pair, and both where one is missing.
+    pub fn partner(&self, index: usize) -> Option<String> {
+        match self {
+            Self::Plates { .. } => None,
+            Self::Files(files) => files.pairs[index][1].as_deref().map(file_name),
+        }
+    }
+
+    /// Returns the names of files that are left out, of the truth and of the prediction.
+    pub fn left_out(&self) -> [Vec<String>; 2] {
+        match self {
+            Self::Plates { .. } => [Vec::new(), Vec::new()],
+            Self::Files(files) => {
+                files.left_out.clone().map(|all| all.iter().map(|p| file_name(p)).collect())
             }
         }
     }
@@ -191,22 +247,65 @@ fn show_the_same(a: (&Plate, &Sequence), b: (&Plate, &Sequence)) -> bool {
     }
 }
 
-/// Returns the label images of two folders, paired by sorted name.
-fn files(truth: &Path, prediction: &Path) -> Result<Vec<(PathBuf, PathBuf)>, ScoreError> {
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+/// Names that a message lists.
+const LISTED: usize = 3;
+
+/// Returns the label images of two folders, paired by name.
+fn files(truth: &Path, prediction: &Path, missing: OneSided) -> Result<FilePairs, ScoreError> {
     let (a, b) = (label_files(truth)?, label_files(prediction)?);
-    if a.len() != b.len() {
+    let some = |paths: &[PathBuf]| {
+        let more = if paths.len() > LISTED { ", ..." } else { "" };
+        let names: Vec<String> = paths.iter().take(LISTED).map(|p| file_name(p)).collect();
+        format!("{}{more}", names.join(", "))
+    };
+    let matched = matching(&a, &b).map_err(|found| {
+        let hint = "give one label image per frame";
+        ScoreError::input(format!("{} and {}: {found}", truth.display(), prediction.display()), hint)
+    })?;
+    if matched.pairs.is_empty() {
         return Err(ScoreError::input(
             format!(
-                "{} holds {} label images, {} holds {}",
+                "no image of {} ({}) and {} ({}) have the same name or number",
                 truth.display(),
-                a.len(),
+                some(&a),
                 prediction.display(),
-                b.len()
+                some(&b)
             ),
-            "give one prediction per true image; files are paired in the order of their names",
+            "name predictions like the true images; zeros before numbers and endings such as _cp_masks make no difference",
         ));
     }
-    Ok(a.into_iter().zip(b).collect())
+    let mut pairs: Vec<[Option<PathBuf>; 2]> =
+        matched.pairs.into_iter().map(|(a, b)| [Some(a), Some(b)]).collect();
+    let sides = [(truth, prediction), (prediction, truth)];
+    match missing {
+        OneSided::Error => {
+            for (left, (of, other)) in matched.left.iter().zip(sides).filter(|(left, _)| !left.is_empty()) {
+                return Err(ScoreError::input(
+                    format!(
+                        "{}: {} of its images have no partner in {}: {}",
+                        of.display(),
+                        left.len(),
+                        other.display(),
+                        some(left)
+                    ),
+                    "give one prediction per true image; --missing skip leaves out the others, --missing empty counts them \
+                     against images without object",
+                ));
+            }
+            Ok(FilePairs { pairs, left_out: Default::default() })
+        }
+        OneSided::Skip => Ok(FilePairs { pairs, left_out: matched.left }),
+        OneSided::Empty => {
+            let [truths, predictions] = matched.left;
+            pairs.extend(truths.into_iter().map(|path| [Some(path), None]));
+            pairs.extend(predictions.into_iter().map(|path| [None, Some(path)]));
+            Ok(FilePairs { pairs, left_out: Default::default() })
+        }
+    }
 }
 
 fn label_files(folder: &Path) -> Result<Vec<PathBuf>, ScoreError> {
@@ -250,6 +349,9 @@ pub struct PairScores {
 pub struct PairScore {
     /// File name or well.
     pub name: String,
+    /// Name of the predicted image, where files are compared; none where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<String>,
     /// Counts of its frames, summed.
     #[serde(flatten)]
     pub pooled: Report,
@@ -280,7 +382,7 @@ pub fn score(pairs: &Pairs, on_pair: &mut dyn FnMut()) -> Result<PairScores, Sco
             counts += frame;
         }
         sum += counts;
-        each.push(PairScore { name, pooled: counts.report() });
+        each.push(PairScore { name, prediction: pairs.partner(index), pooled: counts.report() });
         on_pair();
     }
     Ok(PairScores {

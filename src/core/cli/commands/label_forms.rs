@@ -1,7 +1,7 @@
 //! `--labels-are`: what the numbers in label images stand for.
 
 use crate::cli::Failure;
-use crate::input::folders::Folder;
+use crate::input::recording::Input;
 use crate::plate::LabelKind;
 use crate::prepare::label_forms::{LabelForm, LabelForms};
 
@@ -9,7 +9,7 @@ use crate::prepare::label_forms::{LabelForm, LabelForms};
 ///
 /// # Errors
 /// Wrong usage for unknown words and names, for structure, and for a label that is named twice.
-pub fn label_forms(given: &[String], labels: &[Folder], structure: &[Folder]) -> Result<LabelForms, Failure> {
+pub fn label_forms(given: &[String], labels: &[Input], structure: &[Input]) -> Result<LabelForms, Failure> {
     let is_structure = |name: &str| {
         LabelKind::of_name(name) == LabelKind::Structure || structure.iter().any(|s| s.name == name)
     };
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn forms(given: &[&str]) -> Result<LabelForms, Failure> {
-        let folder = |name: &str| Folder { name: name.into(), path: name.into() };
+        let folder = |name: &str| Input { name: name.into(), path: name.into(), part: None };
         let structure = [folder("traps")];
         let labels = [folder("cells"), folder("nuclei"), structure[0].clone()];
         let given: Vec<String> = given.iter().map(|&word| word.to_owned()).collect();

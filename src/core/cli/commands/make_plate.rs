@@ -16,11 +16,10 @@ use crate::cli::preview;
 use crate::cli::progress::Progress;
 use crate::cli::record::Record;
 use crate::cli::{Common, Failure, Outcome};
-use crate::input::folders::Folder;
+use crate::input::names::NamesTable;
 use crate::input::source::Source;
 use crate::output::write_file;
 use crate::plate::intensity::Normalise;
-use crate::plate::names::{PLAIN, is_plain};
 use crate::plate::{
     Channel, LabelKind, LabelMeta, Modality, Origin, PlateMeta, PlateWriter, Split, display_color,
 };
@@ -61,6 +60,10 @@ pub struct Job<'a> {
     pub pixel_size_um: Option<f64>,
     /// Seconds, where known.
     pub frame_interval_s: Option<f64>,
+    /// Display colours of channels, where the input tells them.
+    pub colors: BTreeMap<String, [u8; 3]>,
+    /// How names of files were read.
+    pub names: Vec<NamesTable>,
     /// What was done to the input, for people.
     pub notes: Vec<String>,
     /// What a person should look at.
@@ -137,7 +140,7 @@ pub fn make_plate(
         channels: channels
             .map(|(name, &calibration)| Channel {
                 recorded: job.fluorescence.contains(&name).then_some(Modality::Fluorescence),
-                color: display_color(&name),
+                color: job.colors.get(&name).copied().unwrap_or_else(|| display_color(&name)),
                 name,
                 calibration,
             })
@@ -197,28 +200,6 @@ pub fn positive(flag: &str, value: Option<f64>) -> Result<(), Failure> {
     }
 }
 
-/// Returns the folders of `NAME=DIR` arguments.
-pub fn folders(flag: &str, pairs: &[String]) -> Result<Vec<Folder>, Failure> {
-    let mut folders: Vec<Folder> = Vec::new();
-    for pair in pairs {
-        let hint = format!("write {flag} NAME=DIR, as in {flag} gfp=movie/gfp");
-        let Some((name, path)) =
-            pair.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
-        else {
-            return Err(Failure::usage(format!("{flag} {pair}: expected NAME=DIR"), hint));
-        };
-        if !is_plain(name) {
-            let message = format!("{flag} {pair}: the name {name} is not made of {PLAIN}");
-            return Err(Failure::usage(message, hint));
-        }
-        if folders.iter().any(|f| f.name == name) {
-            return Err(Failure::usage(format!("{flag} {pair}: the name {name} is given twice"), hint));
-        }
-        folders.push(Folder { name: name.into(), path: path.into() });
-    }
-    Ok(folders)
-}
-
 /// Says what the labels hold and what was done to them, and returns what a person should look at.
 fn look_at_labels(surveyed: &SurveyedLabels) -> Vec<String> {
     let quality = &surveyed.quality;
@@ -269,6 +250,9 @@ fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[S
         "frame_coverage": coverage(job.source.extent().size, job.cut.size, job.cut.tiles),
         "channels": channels,
         "labels": job.source.labels().into_iter().map(|label| label.name).collect::<Vec<_>>(),
+        "pixel_size_um": job.pixel_size_um,
+        "frame_interval_s": job.frame_interval_s,
+        "names": job.names,
         "single_movie": plan.single_movie,
         "dropped_frames": plan.dropped_frames,
         "label_survey": surveyed.map(|s| &s.labels.quality),

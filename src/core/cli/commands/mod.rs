@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod evaluate;
+mod expect_times;
+pub mod inputs;
 pub mod label_forms;
 pub mod make_plate;
 pub mod merge;

@@ -1,5 +1,6 @@
 //! `prepare phantom`: simulates a recording with exact labels and makes a plate of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -163,6 +164,8 @@ pub fn execute(args: &PhantomArgs) -> Outcome {
         label_forms: LabelForms::default(),
         pixel_size_um: Some(FIELD_UM / size as f64),
         frame_interval_s: Some(FRAME_INTERVAL_S),
+        colors: BTreeMap::new(),
+        names: Vec::new(),
         notes: vec!["simulated budding yeast in a trap; labels are exact".into()],
         warnings: Vec::new(),
         output: &args.output,

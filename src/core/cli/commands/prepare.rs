@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use super::check::{self, CheckArgs};
+use super::expect_times::expect_times;
+use super::inputs::{self, inputs};
 use super::label_forms::label_forms;
-use super::make_plate::{Job, folders, make_plate, positive};
+use super::make_plate::{Job, make_plate, positive};
 use super::phantom::{self, PhantomArgs};
 use crate::cli::digest::DigestFlag;
 use crate::cli::outputs::Outputs;
@@ -15,8 +17,13 @@ use crate::cli::record::Record;
 use crate::cli::words::words;
 use crate::cli::{Common, Failure, Outcome, settings};
 use crate::input::Align;
-use crate::input::folders::{Folder, Recording};
+use crate::input::folder::Reading;
+use crate::input::members::FocalPlane;
+use crate::input::names::{NamesTable, Pattern};
+use crate::input::pairing::Missing;
+use crate::input::recording::{Input, Listings, Options, Recording};
 use crate::input::source::Source;
+use crate::input::stacks::Pages;
 use crate::output::OutputKind;
 use crate::plate::Origin;
 use crate::plate::intensity::{Normalise, PERCENTILES};
@@ -41,6 +48,10 @@ Examples:
 pub struct PrepareArgs {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Recordings, of which it is found out what they are: a folder of channels, a stack (OME-TIFF, ImageJ,
+    /// Micro-Manager), an OME-Zarr, a data set of the Cell Tracking Challenge; --channel and --labels say it instead
+    #[arg(value_name = "INPUT", help_heading = "Input")]
+    inputs: Vec<PathBuf>,
     #[command(flatten)]
     flags: PrepareFlags,
     /// The plate to write, such as plate.ome.zarr
@@ -61,17 +72,18 @@ enum Command {
 /// Flags that replace a setting of the same name.
 #[derive(Args, Debug, Serialize)]
 struct PrepareFlags {
-    /// Folder of a channel's frames (TIFF, PNG), or of one sub-folder per position; repeatable, the anchor first
-    #[arg(long, value_name = "NAME=DIR", help_heading = "Input")]
+    /// A channel: a folder of frames or of one sub-folder per position, some files ('movie/*_GFP.tif'), a stack or a
+    /// store, with @PART where it holds several; repeatable, the anchor first
+    #[arg(long, value_name = "NAME=PATH", help_heading = "Input")]
     channel: Vec<String>,
     /// Channel that shows fluorescence, where its name does not say so; repeatable
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     fluorescence: Vec<String>,
-    /// Folder of label images (16-bit, one number per object, 0 is background); repeatable
-    #[arg(long, value_name = "NAME=DIR", help_heading = "Input")]
+    /// Label images in the same forms (one number per object, 0 is background); repeatable
+    #[arg(long, value_name = "NAME=PATH", help_heading = "Input")]
     labels: Vec<String>,
-    /// Folder of label images of what stays in place, such as traps, and is no object
-    #[arg(long, value_name = "NAME=DIR", help_heading = "Input")]
+    /// Label images of what stays in place, such as traps, and is no object
+    #[arg(long, value_name = "NAME=PATH", help_heading = "Input")]
     structure: Vec<String>,
     /// What the numbers in label images are: tracked (one is one object in all frames, the default), binary (the pieces
     /// of the foreground become objects) or untracked (one is one object in its frame); the latter two are linked by
@@ -81,10 +93,27 @@ struct PrepareFlags {
     /// How the labels came about, such as annotation or threshold
     #[arg(long, value_name = "ROUTE", help_heading = "Input")]
     label_route: Option<String>,
-    /// Pixel size of the input in micrometres
+    /// What file names mean, where they do not tell: 'img_{channel}_{time:d}_{z:d}.tif' (fields time, clock, channel,
+    /// position, well, z; {} for anything), a regular expression, or micromanager1, micromanager2, lasx, nis, metamorph,
+    /// incucyte, multi-stylegan
+    #[arg(long, value_name = "PATTERN", help_heading = "Input")]
+    pattern: Option<String>,
+    /// Which of several focal planes: its index from 0, max or mean
+    #[arg(long, value_name = "INDEX", help_heading = "Input")]
+    z: Option<String>,
+    /// What the pages of a file are that does not tell [default: t]
+    #[arg(long, value_parser = words(&Pages::WORDS), help_heading = "Input")]
+    pages: Option<String>,
+    /// Which image of a store that holds several; all takes them as positions
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    series: Option<String>,
+    /// Frames that some channels or labels lack [default: error]
+    #[arg(long, value_parser = words(&Missing::WORDS), help_heading = "Input")]
+    missing: Option<String>,
+    /// Pixel size of the input in micrometres [default: as the files tell]
     #[arg(long, value_name = "UM", help_heading = "Input")]
     pixel_size: Option<f64>,
-    /// Time between frames in seconds
+    /// Time between frames of the input in seconds [default: as files or their names tell]
     #[arg(long, value_name = "S", help_heading = "Input")]
     frame_interval: Option<f64>,
     /// What a channel or label of another size shows [default: bin for channels, with a warning]
@@ -135,6 +164,21 @@ struct PrepareSettings {
     labels_are: Vec<String>,
     /// How the labels came about.
     label_route: String,
+    /// What names mean, where they do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    /// Which of several focal planes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    z: Option<String>,
+    /// What pages are, where files do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pages: Option<Pages>,
+    /// Which image of a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    series: Option<String>,
+    /// What is done with frames that some channels or labels lack.
+    #[serde(default)]
+    missing: Missing,
     /// Micrometres, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pixel_size: Option<f64>,
@@ -173,6 +217,11 @@ impl PrepareSettings {
             structure: Vec::new(),
             labels_are: Vec::new(),
             label_route: "annotation".into(),
+            pattern: None,
+            z: None,
+            pages: None,
+            series: None,
+            missing: Missing::Error,
             pixel_size: None,
             frame_interval: None,
             align: None,
@@ -199,8 +248,9 @@ impl PrepareSettings {
         }
         if self.channel.is_empty() {
             return Err(Failure::usage(
-                "--channel is missing",
-                "name a folder of frames for each channel, as in --channel phase=movie/phase, or run prepare phantom",
+                "the recording is missing",
+                "name it (prepare movie.ome.tif -o plate.ome.zarr), or a folder of frames for each channel (--channel \
+                 phase=movie/phase), or run prepare phantom",
             ));
         }
         Ok(())
@@ -236,31 +286,57 @@ fn import(args: &PrepareArgs) -> Outcome {
     })?;
     let mut settings =
         settings::resolve(&PrepareSettings::standard(), common.config.as_deref(), &common.set, &args.flags)?;
+    let reading = Reading {
+        pattern: settings.pattern.as_deref().map(Pattern::parse).transpose()?,
+        pages: settings.pages,
+        series: settings.series.clone(),
+    };
+    let mut listings = Listings::new();
+    let found = inputs::find(&args.inputs, &reading, &mut listings)?;
+    settings.channel.extend(found.channels);
+    settings.labels.extend(found.labels);
+    settings.structure.extend(found.structure);
     settings.check()?;
-    let channels = folders("--channel", &settings.channel)?;
-    let structure = folders("--structure", &settings.structure)?;
-    let labels: Vec<Folder> =
-        folders("--labels", &settings.labels)?.into_iter().chain(structure.iter().cloned()).collect();
+    let channels = inputs("--channel", &settings.channel)?;
+    let structure = inputs("--structure", &settings.structure)?;
+    let labels: Vec<Input> =
+        inputs("--labels", &settings.labels)?.into_iter().chain(structure.iter().cloned()).collect();
     expect_known(&settings.fluorescence, &channels)?;
     refuse_twice(&labels)?;
     let label_forms = label_forms(&settings.labels_are, &labels, &structure)?;
-    let inputs = channels.iter().map(|folder| ("--channel", folder));
-    let inputs = inputs.chain(labels.iter().map(|folder| ("--labels", folder)));
-    let files = inputs.fold(Outputs::new(common), |files, (flag, folder)| files.reads(flag, &folder.path));
+    let read = channels.iter().map(|input| ("--channel", input));
+    let read = read.chain(labels.iter().map(|input| ("--labels", input)));
+    let files =
+        read.fold(Outputs::new(common), |files, (flag, input)| files.reads(flag, inputs::real(&input.path)));
     let _locks = files
         .writes("--output", output, OutputKind::Plate)
         .writes("--digest", args.digest.digest.as_deref(), OutputKind::Digest)
         .claim()?;
 
     let mut record = Record::begin("prepare", common);
-    let mut recording = Recording::open_aligned(&channels, &labels, settings.downscale, settings.align)?;
-    recording.structure = structure.into_iter().map(|folder| folder.name).collect();
+    for what in &found.what {
+        tracing::info!("{what}");
+    }
+    let options = Options {
+        reading,
+        downscale: settings.downscale,
+        align: settings.align,
+        depth: settings.z.as_deref().map(FocalPlane::parse).transpose()?,
+        missing: settings.missing,
+    };
+    let mut recording = Recording::open_listed(&channels, &labels, &options, &mut listings)?;
+    recording.structure = structure.into_iter().map(|input| input.name).collect();
     recording.binary = label_forms.named(LabelForm::Binary);
+    for line in recording.tables.iter().flat_map(NamesTable::lines) {
+        tracing::info!("{line}");
+    }
+    expect_times(&recording, &channels[0].path, settings.frames)?;
     let size = tile_size(settings.size, recording.extent().size, settings.downscale, &channels[0].path)?;
     settings.size = Some(size);
-    for folder in channels.iter().chain(&labels).filter(|_| !common.dry_run) {
-        record.input(&folder.name, &folder.path)?;
+    for input in channels.iter().chain(&labels).filter(|_| !common.dry_run) {
+        record.input(&input.name, inputs::real(&input.path))?;
     }
+    let (pixel_size_um, frame_interval_s) = sizes(&settings, &mut recording);
     let job = Job {
         source: &recording,
         cut: Cut {
@@ -277,8 +353,10 @@ fn import(args: &PrepareArgs) -> Outcome {
         fluorescence: settings.fluorescence.clone(),
         label_route: (!labels.is_empty()).then(|| settings.label_route.clone()),
         label_forms,
-        pixel_size_um: settings.pixel_size.map(|um| um * settings.downscale as f64),
-        frame_interval_s: settings.frame_interval,
+        pixel_size_um: pixel_size_um.map(|um| um * settings.downscale as f64),
+        frame_interval_s,
+        colors: recording.colors.clone(),
+        names: recording.tables.clone(),
         notes: recording.notes.clone(),
         warnings: recording.warnings.clone(),
         output,
@@ -288,6 +366,30 @@ fn import(args: &PrepareArgs) -> Outcome {
     make_plate(job, &settings, &record, || Ok(()))
 }
 
+/// Returns pixel size and time between frames: as flags say, else as the files do. What contradicts is warned of.
+fn sizes(settings: &PrepareSettings, recording: &mut Recording) -> (Option<f64>, Option<f64>) {
+    let interval = settings.frame_interval.map(|s| s * recording.every);
+    if recording.every != 1.0
+        && let Some(s) = interval
+    {
+        recording.notes.push(format!("every {}th frame was kept: {s} s lie between them", recording.every));
+    }
+    let files = recording.scale;
+    for (flag, given, told, unit) in [
+        ("--pixel-size", settings.pixel_size, files.pixel_size_um, "µm"),
+        ("--frame-interval", interval, files.frame_interval_s, "s"),
+    ] {
+        if let (Some(given), Some(told)) = (given, told)
+            && (given - told).abs() > 0.01 * told
+        {
+            recording.warnings.push(format!(
+                "the files tell {told} {unit}, and {flag} {given} {unit}: {given} {unit} is taken"
+            ));
+        }
+    }
+    (settings.pixel_size.or(files.pixel_size_um), interval.or(files.frame_interval_s))
+}
+
 /// Reads `LO,HI`.
 fn two_numbers(text: &str) -> Result<[f64; 2], String> {
     let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
@@ -295,7 +397,7 @@ fn two_numbers(text: &str) -> Result<[f64; 2], String> {
     numbers.ok_or_else(|| "expected two numbers with a comma between, such as 0.1,99.99".into())
 }
 
-fn expect_known(fluorescence: &[String], channels: &[Folder]) -> Result<(), Failure> {
+fn expect_known(fluorescence: &[String], channels: &[Input]) -> Result<(), Failure> {
     let unknown = fluorescence.iter().find(|name| channels.iter().all(|c| c.name != **name));
     let Some(name) = unknown else { return Ok(()) };
     let there: Vec<&str> = channels.iter().map(|c| c.name.as_str()).collect();
@@ -305,7 +407,7 @@ fn expect_known(fluorescence: &[String], channels: &[Folder]) -> Result<(), Fail
     ))
 }
 
-fn refuse_twice(labels: &[Folder]) -> Result<(), Failure> {
+fn refuse_twice(labels: &[Input]) -> Result<(), Failure> {
     let twice =
         labels.iter().enumerate().find(|(i, label)| labels[..*i].iter().any(|l| l.name == label.name));
     let Some((_, label)) = twice else { return Ok(()) };

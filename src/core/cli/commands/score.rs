@@ -13,13 +13,15 @@ use crate::cli::{Common, Failure, Outcome, settings};
 use crate::output::{OutputKind, write_file};
 use crate::plate::Split;
 use crate::scores::matching::thresholds;
-use crate::scores::pairs::{self, Pairs};
+use crate::scores::pairs::{self, OneSided, Pairs};
 
 /// Score predicted labels against the truth
 ///
 /// Two plates of the same frames are matched by well, two folders of TIFF or PNG
-/// label images by sorted file name. Scores come pooled over all frames and
-/// averaged over frames; the JSON goes to stdout, and to --output where it is
+/// label images by the names of their files: by equal ones, whatever zeros stand
+/// before numbers and whatever tools append (_cp_masks, _mask), else by the numbers
+/// that differ. Scores come pooled over all frames and averaged over frames; the
+/// JSON says which file met which, and goes to stdout, and to --output where it is
 /// given.
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
@@ -51,6 +53,10 @@ struct Flags {
     /// Score this split only, for plates [default: all sequences]
     #[arg(long, value_name = "SPLIT", value_parser = words(&Split::WORDS), help_heading = "Input")]
     split: Option<String>,
+
+    /// Images that only one of two folders has [default: error]
+    #[arg(long, value_name = "WHAT", value_parser = words(&OneSided::WORDS), help_heading = "Input")]
+    missing: Option<String>,
 }
 
 /// What is compared.
@@ -58,6 +64,8 @@ struct Flags {
 struct ScoreSettings {
     label: Option<String>,
     split: Option<Split>,
+    #[serde(default)]
+    missing: OneSided,
 }
 
 impl AsRef<Common> for ScoreArgs {
@@ -89,15 +97,25 @@ pub fn execute(args: &ScoreArgs) -> Outcome {
     if common.config.is_some() || !common.set.is_empty() {
         return Err(Failure::usage("score has no settings", "leave out --config and --set"));
     }
-    let base = ScoreSettings { label: None, split: None };
-    let ScoreSettings { label, split } = settings::resolve(&base, None, &[], &args.flags)?;
-    let pairs = Pairs::open(&args.truth, &args.prediction, label.as_deref(), split)?;
+    let base = ScoreSettings { label: None, split: None, missing: OneSided::Error };
+    let ScoreSettings { label, split, missing } = settings::resolve(&base, None, &[], &args.flags)?;
+    let pairs = Pairs::open(&args.truth, &args.prediction, label.as_deref(), split, missing)?;
+    let left_out = pairs.left_out();
+    for (side, names) in ["truth", "prediction"].iter().zip(&left_out).filter(|(_, names)| !names.is_empty())
+    {
+        tracing::warn!(
+            "{} image(s) of the {side} have no partner and are left out: {}",
+            names.len(),
+            names.join(", ")
+        );
+    }
     let inputs = json!({
         "truth": args.truth,
         "prediction": args.prediction,
         "label": pairs.label(),
         "split": split,
         "pairs": pairs.len(),
+        "left_out": { "truth": left_out[0], "prediction": left_out[1] },
     });
     if common.dry_run {
         return Ok(json!({ "dry_run": true, "inputs": inputs }));

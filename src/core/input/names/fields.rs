@@ -78,7 +78,8 @@ impl Field {
         let pairs = || self.values.iter().map(Value::key).zip(other.values.iter().map(Value::key));
         let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
         pairs().all(|(a, b)| {
-            *there.entry(a.clone()).or_insert_with(|| b.clone()) == b && *back.entry(b).or_insert(a.clone()) == a
+            *there.entry(a.clone()).or_insert_with(|| b.clone()) == b
+                && *back.entry(b).or_insert(a.clone()) == a
         })
     }
 
@@ -275,12 +276,7 @@ mod tests {
     fn found(stems: &[&str]) -> Vec<(Label, Vec<String>)> {
         let stems: Vec<String> = stems.iter().map(|s| (*s).to_owned()).collect();
         let texts = |f: &Field| f.values.iter().map(|v| v.text.clone()).collect();
-        fields(&stems)
-            .unwrap()
-            .iter()
-            .filter(|f| f.varies())
-            .map(|f| (f.label, texts(f)))
-            .collect()
+        fields(&stems).unwrap().iter().filter(|f| f.varies()).map(|f| (f.label, texts(f))).collect()
     }
 
     fn field(label: Label, values: &[&str]) -> (Label, Vec<String>) {

@@ -5,6 +5,7 @@
 
 mod fields;
 mod labels;
+pub mod matching;
 pub(crate) mod pattern;
 mod pieces;
 mod roles;
@@ -20,7 +21,8 @@ use pieces::{Kind, Reading, chunks};
 use roles::Role;
 
 pub use pattern::Pattern;
-pub use table::{Row, Table};
+pub(super) use table::time_text;
+pub use table::{FieldRow, NamesTable};
 
 use super::file_names::name;
 use crate::error::DataError;
@@ -59,13 +61,23 @@ pub(super) enum TimeUnit {
 pub(super) struct Names {
     pub(super) files: Vec<Named>,
     pub(super) unit: TimeUnit,
-    pub(super) table: Table,
+    pub(super) table: NamesTable,
 }
 
 /// Endings of names by which tools mark their masks.
 const SUFFIXES: [&str; 12] = [
-    "_cp_masks", "_cp_mask", "_masks", "_mask", "_segmentation", "_seg", "_labels", "_label", "_pred", "_prediction",
-    "_instances", "_gt",
+    "_cp_masks",
+    "_cp_mask",
+    "_masks",
+    "_mask",
+    "_segmentation",
+    "_seg",
+    "_labels",
+    "_label",
+    "_pred",
+    "_prediction",
+    "_instances",
+    "_gt",
 ];
 
 /// Returns a file name without its ending, and without what tools put behind the name of an image.
@@ -155,7 +167,7 @@ fn by_rule(input: &Path, entries: &[Entry]) -> Result<Names, DataError> {
         files.push(Named {
             path: entry.path.clone(),
             position: (!place.is_empty()).then(|| place.join("_")),
-            channel: channels.first().map(|f| f.values[i].text.clone()),
+            channel: channels.first().map(|f| channel_text(&f.values[i].text)),
             z: planes.first().map(|f| if let Kind::Number(n) = f.values[i].kind { n / 1000 } else { 0 }),
             time,
             clock_ms: clocks.first().and_then(|field| milliseconds(field)),
@@ -196,7 +208,9 @@ fn by_pattern(
         files.push(Named {
             path: entry.path.clone(),
             position: (!place.is_empty()).then(|| place.join("_")),
-            channel: channel.or_else(|| pattern.has("channel").then(|| "0".into())),
+            channel: channel
+                .map(|text| channel_text(&text))
+                .or_else(|| pattern.has("channel").then(|| channel_text("0"))),
             z: z.or_else(|| or_zero("z")),
             time,
             clock_ms,
@@ -243,7 +257,7 @@ fn finish(input: &Path, files: Vec<Named>, unit: TimeUnit, shown: String) -> Res
             });
         }
     }
-    let table = Table::of(input, &files, unit, shown);
+    let table = NamesTable::of(input, &files, unit, shown);
     Ok(Names { files, unit, table })
 }
 
@@ -282,6 +296,12 @@ fn position_text(field: &Field, i: usize) -> String {
         }
         _ => text.clone(),
     }
+}
+
+/// Returns a channel as its name is written; a number alone is none.
+fn channel_text(text: &str) -> String {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    if is_number { format!("channel-{text}") } else { text.to_owned() }
 }
 
 /// Returns the first name with fields in braces.

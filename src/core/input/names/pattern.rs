@@ -16,10 +16,7 @@ const PRESETS: [(&str, &str); 7] = [
         r"^img(?:_channel(?P<channel>\d+))?(?:_position(?P<position>\d+))?(?:_time(?P<time>\d+))?(?:_z(?P<z>\d+))?$",
     ),
     ("lasx", r"^(?P<position>.+?)(?:_t(?P<time>\d+))?(?:_z(?P<z>\d+))?(?:_ch(?P<channel>\d+))?$"),
-    (
-        "nis",
-        r"(?i)^.*?(?:t(?P<time>\d+)|xy(?P<position>\d+)|z(?P<z>\d+)|c(?P<channel>\d+))+$",
-    ),
+    ("nis", r"(?i)^.*?(?:t(?P<time>\d+)|xy(?P<position>\d+)|z(?P<z>\d+)|c(?P<channel>\d+))+$"),
     ("metamorph", r"^.+?(?:_w\d+(?P<channel>[^_]*))?(?:_s(?P<position>\d+))?(?:_t(?P<time>\d+))?$"),
     ("incucyte", r"^.+?_(?P<well>[A-P]\d{1,2})_(?P<position>\d+)_(?P<clock>(?:\d+[yY])?\d+d\d+h\d+m)$"),
     (
@@ -71,7 +68,8 @@ impl Pattern {
                 PRESETS.map(|(name, _)| name).join(", ")
             ),
         };
-        let preset = PRESETS.iter().find(|(name, _)| *name == text).map(|(_, expression)| (*expression).to_owned());
+        let preset =
+            PRESETS.iter().find(|(name, _)| *name == text).map(|(_, expression)| (*expression).to_owned());
         let expression = match preset {
             Some(expression) => expression,
             None if text.contains("(?P<") || text.contains("(?<") => format!("^(?:{text})$"),
@@ -138,7 +136,8 @@ fn braces(text: &str) -> Result<String, String> {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         expression += &literal(&rest[..open]);
-        let close = rest[open..].find('}').ok_or_else(|| format!("`{text}`, in which a brace is not closed"))?;
+        let close =
+            rest[open..].find('}').ok_or_else(|| format!("`{text}`, in which a brace is not closed"))?;
         let field = &rest[open + 1..open + close];
         let (name, kind) = field.split_once(':').unwrap_or((field, ""));
         let content = match (name, kind) {
@@ -147,7 +146,9 @@ fn braces(text: &str) -> Result<String, String> {
             ("time", "") => r"[+-]?\d+(?:\.\d+)?|\d[\d._:T -]*|\d+[dhms][\ddhms]*",
             ("z", "") => r"[+-]?\d+",
             (_, "") => "[^/]+?",
-            (_, kind) => return Err(format!("`{text}`, in which `:{kind}` is no kind of field (only `:d`, a number)")),
+            (_, kind) => {
+                return Err(format!("`{text}`, in which `:{kind}` is no kind of field (only `:d`, a number)"));
+            }
         };
         let known = name.trim_end_matches(|c: char| c.is_ascii_digit());
         match known {
@@ -194,7 +195,10 @@ mod tests {
 
     #[test]
     fn fields_in_braces_are_found() {
-        assert_eq!(read("img_{channel}_{time:d}_{z:d}.tif", "img_GFP_007_2.tif"), of(Some(7), "GFP", "", Some(2)));
+        assert_eq!(
+            read("img_{channel}_{time:d}_{z:d}.tif", "img_GFP_007_2.tif"),
+            of(Some(7), "GFP", "", Some(2))
+        );
         assert_eq!(read("{position}_{}_{time:d}", "p1_x_3.tif"), of(Some(3), "", "p1", None));
         assert_eq!(read("t{time}.tif", "t0.5.tif").unwrap().time, Some(Time::Number(500)));
         assert_eq!(read("*_{time:d}.tif", "any thing_3.tif"), of(Some(3), "", "", None));

@@ -93,9 +93,8 @@ fn piece(stem: &str, at: usize, reading: Reading) -> Option<Piece> {
     let rest = &stem[at..];
     let digit_before = stem[..at].ends_with(|c: char| c.is_ascii_digit());
     let letter_before = stem[..at].ends_with(char::is_alphabetic);
-    let made = |kind, length: usize| {
-        Some(Piece { kind, span: at..at + length, text: rest[..length].to_owned() })
-    };
+    let made =
+        |kind, length: usize| Some(Piece { kind, span: at..at + length, text: rest[..length].to_owned() });
     if rest.starts_with(|c: char| c.is_ascii_digit()) {
         if reading.clocks
             && !digit_before

@@ -51,7 +51,9 @@ fn by_itself(field: &Field) -> Role {
         Label::Position | Label::Well => Role::Position,
         Label::Z => Role::Z,
         Label::None if field.unit.is_some() => Role::Time,
-        Label::None if field.values.iter().all(|v| v.kind == Kind::Word && is_channel(&v.text)) => Role::Channel,
+        Label::None if field.values.iter().all(|v| v.kind == Kind::Word && is_channel(&v.text)) => {
+            Role::Channel
+        }
         Label::None => Role::Unknown,
     }
 }
@@ -89,9 +91,11 @@ fn companions(fields: &[Field], roles: &mut [Role]) {
             || with(Role::Time).into_iter().any(|k| fields[i].rises_with(&fields[k]))
         {
             roles[i] = Role::Same;
-        } else if let Some(k) = unknown.iter().copied().find(|&k| {
-            k < i && roles[k] == Role::Unknown && fields[k].rises_with(&fields[i])
-        }) {
+        } else if let Some(k) = unknown
+            .iter()
+            .copied()
+            .find(|&k| k < i && roles[k] == Role::Unknown && fields[k].rises_with(&fields[i]))
+        {
             // Two that say the same are one; a number is rather the time than a word.
             let word = |i: usize| fields[i].values.iter().any(|v| v.kind == Kind::Word);
             roles[if word(k) && !word(i) { k } else { i }] = Role::Same;

@@ -13,7 +13,7 @@ const LISTED: usize = 3;
 
 /// How the names of an input were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Table {
+pub struct NamesTable {
     /// Folder or file.
     pub input: String,
     /// Number of files.
@@ -21,7 +21,7 @@ pub struct Table {
     /// A name with its fields in braces.
     pub pattern: String,
     /// One row per field.
-    pub fields: Vec<Row>,
+    pub fields: Vec<FieldRow>,
     /// Combinations of position, channel, focal plane and time that no file shows; the first few.
     pub missing: Vec<String>,
     /// How many there are.
@@ -30,7 +30,7 @@ pub struct Table {
 
 /// One field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct FieldRow {
     /// `time`, `position`, `channel` or `z`.
     pub meaning: &'static str,
     /// Number of values.
@@ -41,7 +41,7 @@ pub struct Row {
     pub last: String,
 }
 
-impl Table {
+impl NamesTable {
     pub(super) fn of(input: &Path, files: &[Named], unit: TimeUnit, pattern: String) -> Self {
         let times: BTreeSet<i64> = files.iter().filter_map(|f| f.time).collect();
         let planes: BTreeSet<i64> = files.iter().filter_map(|f| f.z).collect();
@@ -53,8 +53,10 @@ impl Table {
         fields.extend(row("position", &positions));
         fields.extend(row("channel", &channels));
         fields.extend(row("z", &planes));
-        let combinations =
-            [times.len(), positions.len(), channels.len(), planes.len()].map(|n| n.max(1)).iter().product::<usize>();
+        let combinations = [times.len(), positions.len(), channels.len(), planes.len()]
+            .map(|n| n.max(1))
+            .iter()
+            .product::<usize>();
         let missing_count = combinations.saturating_sub(files.len());
         let mut missing = Vec::new();
         if missing_count > 0 {
@@ -96,11 +98,12 @@ impl Table {
     /// Returns the table as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{}: {} files, read as {}", self.input, self.files, self.pattern)];
-        let width = |of: fn(&Row) -> usize| self.fields.iter().map(of).max().unwrap_or(0);
+        let width = |of: fn(&FieldRow) -> usize| self.fields.iter().map(of).max().unwrap_or(0);
         let (a, b) = (width(|r| r.meaning.len()), width(|r| r.first.chars().count()));
         for row in &self.fields {
-            let Row { meaning, count, first, last } = row;
-            let (unit, to) = if *count == 1 { ("value", String::new()) } else { ("values", format!(" to {last}")) };
+            let FieldRow { meaning, count, first, last } = row;
+            let (unit, to) =
+                if *count == 1 { ("value", String::new()) } else { ("values", format!(" to {last}")) };
             lines.push(format!("  {meaning:a$}  {count:>6} {unit:6}  {first:b$}{to}"));
         }
         if self.missing_count > 0 {
@@ -111,14 +114,14 @@ impl Table {
     }
 }
 
-fn row<A: Display>(meaning: &'static str, values: impl IntoIterator<Item = A>) -> Option<Row> {
+fn row<A: Display>(meaning: &'static str, values: impl IntoIterator<Item = A>) -> Option<FieldRow> {
     let texts: Vec<String> = values.into_iter().map(|v| v.to_string()).collect();
     let (first, last) = (texts.first()?.clone(), texts.last()?.clone());
-    Some(Row { meaning, count: texts.len(), first, last })
+    Some(FieldRow { meaning, count: texts.len(), first, last })
 }
 
 /// Returns a time as people write it.
-pub(crate) fn time_text(time: i64, unit: TimeUnit) -> String {
+pub(in crate::input) fn time_text(time: i64, unit: TimeUnit) -> String {
     match unit {
         TimeUnit::Frames if time % 1000 == 0 => (time / 1000).to_string(),
         TimeUnit::Frames => format!("{}", time as f64 / 1000.0),

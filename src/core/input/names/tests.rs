@@ -86,7 +86,7 @@ fn positions_channels_and_planes_are_not_time() {
     assert_eq!(last(&["Pos0_t0_BF.tif", "Pos1_t1_BF.tif"]), (text("position-1"), None, None, Some(1)));
     assert_eq!(last(&["B2_t0_BF.tif", "C3_t0_BF.tif", "C3_t1_BF.tif"]), (text("C03"), None, None, Some(1)));
     assert_eq!(last(&["t0_z0_BF.tif", "t0_z1_BF.tif", "t1_z2_BF.tif"]), (None, None, Some(2), Some(1)));
-    assert_eq!(last(&["t0_ch0.tif", "t0_ch1.tif", "t4_ch1.tif"]), (None, text("1"), None, Some(4)));
+    assert_eq!(last(&["t0_ch0.tif", "t0_ch1.tif", "t4_ch1.tif"]), (None, text("channel-1"), None, Some(4)));
     assert_eq!(last(&["p1/t0.tif", "p10/t0.tif", "p10/t1.tif"]), (text("p10"), None, None, Some(1)));
     assert_eq!(last(&["p1/t0.tif", "p1/t1.tif"]), (text("p1"), None, None, Some(1)));
     let two = last(&["channel1/C1-MAX_t0.tif", "channel1/C1-MAX_t10.tif", "channel2/C2-MAX_t10.tif"]);
@@ -110,7 +110,9 @@ fn what_can_be_read_in_two_ways_is_refused_with_the_pattern_that_settles_it() {
     let text = refused(&["t0_apple.tif", "t0_pear.tif"]);
     assert!(text.contains("a word (apple, pear)") && text.contains("'t0_{channel}.tif'"), "{text}");
     assert!(refused(&["t1.tif", "t01.tif"]).contains("two files of one frame, t1.tif and t01.tif"));
-    assert!(refused(&["a_1.tif", "b_c_2_3.tif"]).contains("names of two kinds, such as a_1.tif and b_c_2_3.tif"));
+    assert!(
+        refused(&["a_1.tif", "b_c_2_3.tif"]).contains("names of two kinds, such as a_1.tif and b_c_2_3.tif")
+    );
 }
 
 #[test]

@@ -34,14 +34,14 @@ pub(super) fn packed(path: &Path, bits: u8) -> DataError {
     DataError::Unusable {
         path: path.to_owned(),
         found: format!("its pixels are packed with {bits} bits each"),
-        expected: "8 or 16 bits each".into(),
+        expected: "8, 10, 12, 14 or 16 bits each, those between 8 and 16 in strips without compression".into(),
         hint: "export it as 16-bit TIFF, unpacked, which keeps every count; Fiji reads it with Bio-Formats and saves it so"
             .into(),
     }
 }
 
 /// Returns the error of a file that the decoder refuses.
-pub(super) fn broken(path: &Path) -> impl Fn(TiffError) -> DataError + Copy {
+pub(in crate::input) fn broken(path: &Path) -> impl Fn(TiffError) -> DataError + Copy {
     move |e: TiffError| match e {
         TiffError::UnsupportedError(e) => unsupported(path, &e),
         TiffError::IoError(e) => DataError::decode(path)(e),
