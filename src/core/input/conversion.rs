@@ -39,10 +39,14 @@ impl Conversion {
         let Self { offset, gain } = self;
         if offset == 0.0 && gain == 1.0 {
             "its numbers are kept as counts".into()
-        } else if gain == 1.0 {
-            format!("count = value - {offset}")
         } else {
-            format!("count = (value - {offset}) x {gain}")
+            let sign = if offset < 0.0 { '+' } else { '-' };
+            let moved = if offset == 0.0 { "value".into() } else { format!("value {sign} {}", offset.abs()) };
+            match (gain == 1.0, offset == 0.0) {
+                (true, _) => format!("count = {moved}"),
+                (false, true) => format!("count = value x {gain}"),
+                (false, false) => format!("count = ({moved}) x {gain}"),
+            }
         }
     }
 
@@ -113,5 +117,8 @@ mod tests {
         assert_eq!(of(2.0, 2.5, false).count(2.5), 65_535);
         assert_eq!(of(2.5, 2.5, false).count(2.5), 0);
         assert_eq!(of(-1.0, 96.0, true).count(-1.0), 0);
+        assert_eq!(of(-1.0, 96.0, true).words(), "count = value + 1");
+        assert_eq!(of(0.0, 1.0, false).words(), "count = value x 65535");
+        assert_eq!(of(0.5, 65535.5, false).words(), "count = value - 0.5");
     }
 }

@@ -28,6 +28,9 @@ const LABEL_FOLDERS: [&str; 12] = [
     "instances",
 ];
 
+/// Names of folders that hold the images, of which no name tells more.
+const IMAGE_FOLDERS: [&str; 6] = ["images", "image", "raw", "frames", "img", "imgs"];
+
 /// Channels and labels as arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -181,8 +184,11 @@ fn parts(path: &Path) -> Result<Option<(Vec<PathBuf>, Vec<PathBuf>)>, DataError>
             || LabelKind::of_name(&name) == LabelKind::Structure
     };
     let (labels, others): (Vec<&PathBuf>, Vec<&PathBuf>) = folders.iter().partition(is_label);
-    let channels =
-        !others.is_empty() && others.iter().all(|folder| modality(&file_names::name(folder)).is_some());
+    let is_channel = |folder: &&PathBuf| {
+        let name = file_names::name(folder);
+        modality(&name).is_some() || IMAGE_FOLDERS.contains(&name.to_lowercase().as_str())
+    };
+    let channels = !others.is_empty() && others.iter().all(is_channel);
     if !channels {
         return Ok(None);
     }

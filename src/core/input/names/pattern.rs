@@ -147,7 +147,9 @@ fn braces(text: &str) -> Result<String, String> {
             ("z", "") => r"[+-]?\d+",
             (_, "") => "[^/]+?",
             (_, kind) => {
-                return Err(format!("`{text}`, in which `:{kind}` is no kind of field (only `:d`, a number)"));
+                return Err(format!(
+                    "`{text}`, in which `:{kind}` is no kind of field (only `:d`, a number)"
+                ));
             }
         };
         let known = name.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use zarrs::array::{Array, ArrayError, ArraySubset, CodecOptions, DataType, ElementOwned, data_type};
+use serde_json::Value;
+use zarrs::array::{
+    Array, ArrayError, ArrayMetadata, ArraySubset, CodecOptions, DataType, ElementOwned, data_type,
+};
 use zarrs::filesystem::FilesystemStore;
 use zarrs::storage::{ReadableStorageTraits, StorageError};
 
@@ -12,6 +15,7 @@ use crate::error::DataError;
 use crate::input::capacity::expect_memory;
 use crate::input::file_names::name;
 use crate::input::image_file::{Depth, Grey, Header, Pixels};
+use crate::side_file;
 
 /// Planes that an array may have: what is more than that was not recorded.
 const MOST_PLANES: u64 = 1 << 26;
@@ -49,8 +53,12 @@ impl Level {
         let store =
             FilesystemStore::new(path).map_err(|e| wrong(e.to_string(), "a folder that can be read"))?;
         let store: Arc<dyn ReadableStorageTraits> = Arc::new(store);
-        let array = Array::open(store, "/")
-            .map_err(|e| wrong(format!("cannot be opened ({e})"), "an array of Zarr 2 or 3"))?;
+        let opened = match plain_fill_value(path)? {
+            Some(metadata) => Array::new_with_metadata(store, "/", metadata).map_err(|e| e.to_string()),
+            None => Array::open(store, "/").map_err(|e| e.to_string()),
+        };
+        let array =
+            opened.map_err(|e| wrong(format!("cannot be opened ({e})"), "an array of Zarr 2 or 3"))?;
         if array.shape().len() != axes.len() {
             let found = format!("has {} axes", array.shape().len());
             return Err(wrong(found, &format!("the {} of its image", axes.len())));
@@ -182,6 +190,21 @@ impl Level {
             e => DataError::DamagedPixels { path: self.path.to_path_buf(), found: e.to_string() },
         })
     }
+}
+
+/// Returns the metadata of an array of Zarr 2 with a number in quotes as its fill value, as old bioformats2raw wrote it;
+/// `None` for all others.
+fn plain_fill_value(path: &Path) -> Result<Option<ArrayMetadata>, DataError> {
+    let file = path.join(".zarray");
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let bytes = side_file::read(&file, side_file::METADATA)?;
+    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Ok(None) };
+    let number = value.get("fill_value").and_then(Value::as_str).and_then(|text| text.parse::<i64>().ok());
+    let Some(number) = number else { return Ok(None) };
+    value["fill_value"] = number.into();
+    Ok(serde_json::from_value(value).ok().map(ArrayMetadata::V2))
 }
 
 fn depth(kind: &DataType) -> Option<Depth> {
