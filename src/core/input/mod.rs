@@ -34,3 +34,6 @@ pub use align::Align;
 pub use ome_zarr::is_store;
 pub use open::open;
 pub use source::Source;
+
+#[cfg(test)]
+mod foreign_tests;

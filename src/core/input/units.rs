@@ -37,6 +37,11 @@ pub(in crate::input) fn positive(value: f64) -> Option<f64> {
     (value.is_finite() && value > 0.0).then_some(value)
 }
 
+/// Returns a size with the seven digits that a fraction in a file may have: 0.11, not 0.10999999999999999.
+pub(in crate::input) fn seven_digits(value: f64) -> Option<f64> {
+    positive(value).and_then(|v| format!("{v:.6e}").parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use super::{InFilePlace, Layout, Pages, contradiction, pages, unnamed};
 use crate::error::DataError;
 use crate::input::listing::Scale;
 use crate::input::tiff::stack::Stack;
-use crate::input::units::{micrometres, positive, seconds};
+use crate::input::units::{micrometres, positive, seconds, seven_digits};
 
 /// Returns what the pages of an ImageJ file show, where `what` does not say otherwise; `None` for other files.
 pub(super) fn layout(path: &Path, stack: &Stack, what: Option<Pages>) -> Result<Option<Layout>, DataError> {
@@ -49,7 +49,7 @@ pub(super) fn layout(path: &Path, stack: &Stack, what: Option<Pages>) -> Result<
     });
     let unit = words.get("unit").copied().unwrap_or("");
     let pixel_size_um = match (micrometres(unit), stack.resolution) {
-        (Some(um), Some((per_unit, _))) => positive(um / per_unit),
+        (Some(um), Some((per_unit, _))) => seven_digits(um / per_unit),
         _ => None,
     };
     let tunit = words.get("tunit").and_then(|unit| seconds(unit)).unwrap_or(1.0);

@@ -118,3 +118,6 @@ fn contradiction(path: &Path, found: String, expected: String) -> DataError {
             .into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

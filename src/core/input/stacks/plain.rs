@@ -8,7 +8,7 @@ use super::{InFilePlace, Layout, pages, unnamed};
 use crate::error::DataError;
 use crate::input::listing::Scale;
 use crate::input::tiff::stack::Stack;
-use crate::input::units::positive;
+use crate::input::units::seven_digits;
 
 /// What the pages of a file are that says nothing of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub(super) fn layout(path: &Path, stack: &Stack, what: Option<Pages>) -> Result<
 /// programs write that do not know it.
 fn pixel_size(stack: &Stack) -> Option<f64> {
     let (per_cm, unit) = stack.resolution?;
-    let um = positive(1e4 / per_cm)?;
+    let um = seven_digits(1e4 / per_cm)?;
     let known = unit == 3 && PIXEL_SIZES_UM.contains(&um) && (um - 1.0).abs() > 1e-9;
     known.then_some(um)
 }
