@@ -3,9 +3,11 @@
 /// The programs as black boxes: good calls and bad input.
 mod cli {
     mod evaluate;
+    mod export;
     mod labels_looked_at;
     mod leakage;
     mod prepare;
+    mod prepare_inputs;
     mod prepare_statements;
     mod samplesheet;
     mod score;

@@ -97,3 +97,37 @@ fn a_binary_mask_on_either_side_is_pointed_out() {
         }
     }
 }
+
+#[test]
+fn files_meet_by_name_and_one_sided_ones_are_an_error_unless_it_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for t in 1..13_usize {
+        let plane = Array2::from_shape_fn((64, 64), |(y, x)| u16::from(y / 8 == t / 2 && x / 5 == t));
+        png::write(&at("truth").join(format!("t{t}.png")), plane.view()).unwrap();
+        png::write(&at("pred").join(format!("T{t:02}_cp_masks.png")), plane.view()).unwrap();
+    }
+    let (truth, pred) = (at("truth"), at("pred"));
+    let score = ["score", "--truth", truth.to_str().unwrap(), "--prediction", pred.to_str().unwrap()];
+    let scores = succeed("evaluate", &score);
+    assert_eq!((&scores["pooled"]["mean_ap"], &scores["inputs"]["pairs"]), (&1.0.into(), &12.into()));
+    let pair = &scores["pairs"][9];
+    assert_eq!((&pair["name"], &pair["prediction"]), (&"t10.png".into(), &"T10_cp_masks.png".into()));
+
+    std::fs::remove_file(at("pred/T03_cp_masks.png")).unwrap();
+    fail("evaluate", &score, 65, &["1 of its images have no partner", "t3.png", "--missing skip"]);
+    let skipped = run("evaluate", &[&score[..], &["--missing", "skip"]].concat());
+    assert!(stderr(&skipped).contains("1 image(s) of the truth have no partner and are left out: t3.png"));
+    let skipped = result(&skipped);
+    assert_eq!(
+        (&skipped["pooled"]["mean_ap"], &skipped["inputs"]["left_out"]["truth"][0]),
+        (&1.0.into(), &"t3.png".into())
+    );
+    let empty = succeed("evaluate", &[&score[..], &["--missing", "empty"]].concat());
+    assert_eq!((&empty["pooled"]["n_true"], &empty["pooled"]["n_pred"]), (&12.into(), &11.into()));
+    let other = at("other");
+    png::write(&other.join("apple.png"), Array2::zeros((8, 8)).view()).unwrap();
+    png::write(&other.join("pear.png"), Array2::zeros((8, 8)).view()).unwrap();
+    let score = ["score", "--truth", truth.to_str().unwrap(), "--prediction", other.to_str().unwrap()];
+    fail("evaluate", &score, 65, &["have the same name or number", "apple.png, pear.png"]);
+}

@@ -289,7 +289,7 @@ fn plates_and_folders_are_scored_against_the_truth() {
     write_labels(&Path::new(&prediction).join("a.png"), &Array2::zeros((2, 10)));
     fail(PROGRAM, &inputs, 65, &["a.png: truth is [1, 1, 10], prediction [1, 2, 10]"]);
     write_labels(&Path::new(&prediction).join("b.png"), &row([0; 10]));
-    fail(PROGRAM, &inputs, 65, &["holds 1 label images"]);
+    fail(PROGRAM, &inputs, 65, &["1 of its images have no partner", "b.png"]);
     let unknown = run(PROGRAM, &[&inputs[..], &["--split", "tests"]].concat());
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("[possible values: train, val, test]"), "{}", stderr(&unknown));

@@ -36,4 +36,4 @@ pub use open::open;
 pub use source::Source;
 
 #[cfg(test)]
-mod foreign_tests;
+mod tests;

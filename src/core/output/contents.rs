@@ -106,6 +106,67 @@ fn in_array(parts: &[&str], is_folder: bool) -> bool {
     }
 }
 
+/// Returns whether an export holds such a file or folder; `names` are those of its channels and labels.
+pub(super) fn in_export(parts: &[&str], is_folder: bool, names: &[String]) -> bool {
+    const FOLDERS: [&str; 12] = [
+        "images",
+        "masks",
+        "train",
+        "val",
+        "test",
+        "annotations",
+        "SEG",
+        "TRA",
+        "imagesTr",
+        "imagesTs",
+        "labelsTr",
+        "labelsTs",
+    ];
+    const FILES: [&str; 8] = [
+        "run.json",
+        "sequences.json",
+        "man_track.txt",
+        "dataset.json",
+        "instances_train.json",
+        "instances_val.json",
+        "instances_test.json",
+        ".zattrs",
+    ];
+    let [above @ .., last] = parts else { return false };
+    let in_zarr = |part: &str| {
+        is_number(part)
+            || part == "labels"
+            || part.bytes().all(|b| b.is_ascii_uppercase())
+            || names.iter().any(|n| n == part)
+    };
+    let folder = |part: &str| {
+        let sequence = part.strip_prefix("seq").is_some_and(is_number);
+        let of_challenge = is_number(part.strip_suffix("_GT").unwrap_or(part));
+        FOLDERS.contains(&part) || part == "Dataset001_LapseGAN" || sequence || of_challenge || in_zarr(part)
+    };
+    if !above.iter().all(|part| folder(part)) {
+        return false;
+    }
+    if is_folder {
+        return folder(last);
+    }
+    // `t000`, `man_seg000`, `seq0001`, `seq0001_t000_0000`
+    let stem = last.split('.').next().unwrap_or_default().trim_end_matches("_masks");
+    let words = stem.split('_').all(|word| {
+        let number = word.trim_start_matches(|c: char| c.is_ascii_lowercase());
+        let letters = &word[..word.len() - number.len()];
+        ["t", "seq", "seg", "track", "man", ""].contains(&letters)
+            && number.bytes().all(|b| b.is_ascii_digit())
+    });
+    let image = [".tif", ".ome.tif", ".png"]
+        .iter()
+        .any(|end| *last == format!("{}{end}", last.split('.').next().unwrap_or_default()));
+    FILES.contains(last)
+        || [".zgroup", ".zarray"].contains(last)
+        || (words && image)
+        || (is_number(last) && above.iter().all(|p| in_zarr(p)))
+}
+
 /// Returns whether an evaluation holds such a file or folder.
 pub(super) fn in_evaluation(parts: &[&str], is_folder: bool) -> bool {
     matches!(parts, [name] if !is_folder && IN_EVALUATION.contains(name))

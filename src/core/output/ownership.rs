@@ -28,6 +28,8 @@ pub enum OutputKind {
     Training,
     /// A simulated recording as folders of frames.
     Frames,
+    /// A plate as files of other tools.
+    Export,
     /// The digest of a plate, a JSON file.
     Digest,
     /// Scores of predicted labels, a JSON file.
@@ -41,7 +43,10 @@ pub enum OutputKind {
 impl OutputKind {
     /// Returns whether the output is a folder.
     pub fn is_folder(self) -> bool {
-        matches!(self, Self::Plate | Self::Evaluation | Self::Benchmark | Self::Training | Self::Frames)
+        matches!(
+            self,
+            Self::Plate | Self::Evaluation | Self::Benchmark | Self::Training | Self::Frames | Self::Export
+        )
     }
 
     fn name(self) -> &'static str {
@@ -51,6 +56,7 @@ impl OutputKind {
             Self::Benchmark => "a folder that segment-benchmark wrote",
             Self::Training => "the run folder of a training",
             Self::Frames => "a folder that prepare phantom --tiff wrote",
+            Self::Export => "a folder that export wrote",
             Self::Digest => "a digest of a plate",
             Self::Scores => "scores of labels",
             Self::Tensors => "the tensors of a checkpoint",
@@ -86,12 +92,17 @@ pub fn expect_free(target: &Path, kind: OutputKind, overwrite: bool) -> Result<(
         return Ok(());
     }
     expect_folder_of(target, kind)?;
-    let labels = if kind == OutputKind::Plate { labels(target) } else { Vec::new() };
+    let labels = match kind {
+        OutputKind::Plate => labels(target),
+        OutputKind::Export => exported(target),
+        _ => Vec::new(),
+    };
     let ours = |parts: &[&str], is_folder: bool| match kind {
         OutputKind::Plate => contents::in_plate(parts, is_folder, &labels),
         OutputKind::Evaluation => contents::in_evaluation(parts, is_folder),
         OutputKind::Benchmark => contents::in_benchmark(parts, is_folder),
         OutputKind::Training => contents::in_training(parts, is_folder),
+        OutputKind::Export => contents::in_export(parts, is_folder, &labels),
         _ => contents::in_frames(parts, is_folder),
     };
     match contents::first_foreign(target, &ours).map_err(DataError::io(target))? {
@@ -131,6 +142,7 @@ fn expect_folder_of(target: &Path, kind: OutputKind) -> Result<(), DataError> {
         OutputKind::Evaluation => written_by("evaluate"),
         OutputKind::Benchmark => written_by("segment-benchmark"),
         OutputKind::Frames => written_by("prepare"),
+        OutputKind::Export => is_export(target),
         // A run that is not complete has no run.json.
         _ => written_by("train") || has_checkpoint(target) || is_config(&target.join("config.toml")),
     };
@@ -153,6 +165,21 @@ fn labels(target: &Path) -> Vec<String> {
     let meta = plate_metadata(target).unwrap_or_default();
     let name = |label: &Value| label.get("name").unwrap_or(label).as_str().map(str::to_owned);
     meta["labels"].as_array().into_iter().flatten().filter_map(name).collect()
+}
+
+/// Returns whether an export lies at `target`: its record tells a layout.
+fn is_export(target: &Path) -> bool {
+    let run = json(&target.join("run.json"));
+    run.is_some_and(|run| run.get("result").and_then(|r| r.get("format")).is_some_and(Value::is_string))
+        && target.join("sequences.json").is_file()
+}
+
+/// Returns the names of channels and labels of an export, which are folders in some layouts.
+fn exported(target: &Path) -> Vec<String> {
+    let run = json(&target.join("run.json")).unwrap_or_default();
+    let names = |key: &str| run.get("result").and_then(|r| r.get(key)).and_then(Value::as_array).cloned();
+    let all = [names("channels"), names("labels")].into_iter().flatten().flatten();
+    all.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn has_checkpoint(target: &Path) -> bool {

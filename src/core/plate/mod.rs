@@ -24,14 +24,16 @@ pub mod labels;
 mod leakage;
 pub mod merge;
 pub mod names;
-mod ome_zarr;
+pub(crate) mod ome_zarr;
 pub mod saturation;
+mod split;
 pub(crate) mod store;
 pub mod well_digest;
 mod write;
 
 pub use channels::{Channel, Modality, display_color, modality};
 pub use labels::{LabelKind, LabelMeta};
+pub use split::Split;
 pub use write::PlateWriter;
 
 use crate::error::DataError;
@@ -39,23 +41,6 @@ use groups::SplitGroup;
 
 /// The form of `attributes.lapsegan`, raised when an older reader would misread a newer plate.
 pub(super) const FORMAT: u64 = 2;
-
-/// Which part of the experiment a sequence belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// Seen by `train`.
-    Train,
-    /// Held out, for choices made during development.
-    Val,
-    /// Held out, for the numbers that are reported.
-    Test,
-}
-
-impl Split {
-    /// The words that flags and files have for splits, without explanations.
-    pub const WORDS: [(&'static str, &'static str); 3] = [("train", ""), ("val", ""), ("test", "")];
-}
 
 /// Where the sequences come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ pub(super) fn well_position(index: usize, count: usize) -> (usize, usize) {
 }
 
 /// Returns the path of a well, such as `A/1`: row letters as in a spreadsheet, columns from 1.
-pub(super) fn well_path(index: usize, count: usize) -> String {
+pub(crate) fn well_path(index: usize, count: usize) -> String {
     let (row, column) = well_position(index, count);
     format!("{}/{}", row_name(row), column + 1)
 }
@@ -60,7 +60,7 @@ fn row_name(row: usize) -> String {
 }
 
 /// Returns `ome` of the plate itself, laid out for `count` sequences of which it holds `there`.
-pub(super) fn plate_object(name: &str, count: usize, there: Range<usize>) -> Value {
+pub(crate) fn plate_object(name: &str, count: usize, there: Range<usize>) -> Value {
     let columns = columns(count);
     let rows = count.div_ceil(columns);
     json!({
@@ -81,12 +81,12 @@ pub(super) fn plate_object(name: &str, count: usize, there: Range<usize>) -> Val
 }
 
 /// Returns `ome` of a well with its one image.
-pub(super) fn well_object() -> Value {
+pub(crate) fn well_object() -> Value {
     json!({ "version": VERSION, "well": { "version": VERSION, "images": [{ "path": "0", "acquisition": 0 }] } })
 }
 
 /// Returns `ome` of an image.
-pub(super) fn image_object(name: &str, meta: &PlateMeta) -> Value {
+pub(crate) fn image_object(name: &str, meta: &PlateMeta) -> Value {
     json!({
         "version": VERSION,
         "multiscales": [multiscale(name, meta)],
@@ -105,12 +105,12 @@ fn omero_channel(channel: &Channel) -> Value {
 }
 
 /// Returns `ome` of the group of label images.
-pub(super) fn labels_object(names: &[&str]) -> Value {
+pub(crate) fn labels_object(names: &[&str]) -> Value {
     json!({ "version": VERSION, "labels": names })
 }
 
 /// Returns `ome` of a label image that holds `ids` (0 is added) with their parents.
-pub(super) fn label_object(
+pub(crate) fn label_object(
     name: &str,
     meta: &PlateMeta,
     ids: &BTreeSet<u32>,

@@ -18,13 +18,13 @@ use crate::side_file;
 
 /// Plain files below a folder. Reads and writes whole files, since a shard is always read as a whole.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     root: PathBuf,
 }
 
 impl Files {
     /// Returns the store of the files below `root`.
-    pub(super) fn new(root: &Path) -> Arc<Self> {
+    pub(crate) fn new(root: &Path) -> Arc<Self> {
         Arc::new(Self { root: root.to_owned() })
     }
 

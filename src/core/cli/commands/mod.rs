@@ -3,6 +3,7 @@
 pub mod check;
 pub mod evaluate;
 mod expect_times;
+pub mod export;
 pub mod inputs;
 pub mod label_forms;
 pub mod make_plate;

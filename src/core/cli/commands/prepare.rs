@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{self, CheckArgs};
 use super::expect_times::expect_times;
+use super::export::{self, ExportArgs};
 use super::inputs::{self, inputs};
 use super::label_forms::label_forms;
 use super::make_plate::{Job, make_plate, positive};
@@ -67,6 +68,8 @@ pub struct PrepareArgs {
 enum Command {
     Phantom(Box<PhantomArgs>),
     Check(CheckArgs),
+    #[command(after_help = export::examples("prepare"))]
+    Export(Box<ExportArgs>),
 }
 
 /// Flags that replace a setting of the same name.
@@ -262,6 +265,7 @@ impl AsRef<Common> for PrepareArgs {
         match &self.command {
             Some(Command::Phantom(phantom)) => (**phantom).as_ref(),
             Some(Command::Check(check)) => check.as_ref(),
+            Some(Command::Export(export)) => (**export).as_ref(),
             None => &self.common,
         }
     }
@@ -275,6 +279,7 @@ pub fn execute(args: PrepareArgs) -> Outcome {
     match &args.command {
         Some(Command::Phantom(phantom)) => phantom::execute(phantom),
         Some(Command::Check(check)) => check::execute(check),
+        Some(Command::Export(args)) => export::execute(args, "prepare"),
         None => import(&args),
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum Label {
 
 const TIME: [&str; 9] = ["t", "time", "timepoint", "tp", "frame", "fr", "timeindex", "cycle", "timestamp"];
 const CHANNEL: [&str; 6] = ["c", "ch", "chan", "channel", "w", "wavelength"];
-const POSITION: [&str; 26] = [
+const POSITION: [&str; 28] = [
     "xy",
     "pos",
     "position",
@@ -42,6 +42,8 @@ const POSITION: [&str; 26] = [
     "run",
     "point",
     "region",
+    "seq",
+    "sequence",
 ];
 const Z: [&str; 6] = ["z", "slice", "zslice", "plane", "focus", "zplane"];
 
