@@ -8,7 +8,7 @@ const MOST_LINES: usize = 450;
 
 /// For each part of a package, the modules of ours that it may use. Modules of `lapsegan-core` are named by `core::`
 /// where the package is `lapsegan`. The folder `cli` may use everything.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("core/error", &[]),
     ("core/seed", &[]),
     ("core/json_diff", &[]),
@@ -22,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("core/labels", &["error", "plate"]),
     ("core/phantom", &["error", "seed", "plate", "input"]),
     ("core/scores", &["error", "plate", "input", "labels"]),
+    ("core/check", &["error", "memory", "side_file", "plate"]),
     ("core/export", &["error", "plate", "input"]),
     ("core/report", &["error"]),
     ("core/realism", &["error", "seed", "stats", "plate", "report"]),

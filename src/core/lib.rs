@@ -69,6 +69,8 @@ pub mod scores;
 
 pub mod realism;
 
+pub mod check;
+
 pub mod export;
 
 pub mod report;

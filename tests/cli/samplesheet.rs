@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::programs::{fail, names, run, run_in, succeed};
+use crate::support::programs::{check_findings, fail, names, run, run_in, succeed};
 
 const HEADER: &str = "sample,kind,name,path,pixel_size,frame_interval\n";
 
@@ -137,13 +137,15 @@ fn swapped_wells_and_altered_files_of_a_plate_are_named() {
     for inside in ["", "0", "0/0", "0/0/c", "0/labels/cells", "0/labels/cells/0/c"] {
         let [a, b] = ["A/1", "A/2"].map(|well| plate.join(well).join(inside));
         swap(&a, &b);
-        fail("prepare", &["check", plate_arg], 65, &["p.ome.zarr: 2 of", "A/1, A/2"]);
+        let found =
+            check_findings(&run("prepare", &["check", plate_arg]), 65, &["p.ome.zarr: 2 of", "A/1, A/2"]);
+        assert_eq!(found["wells"]["changed"], serde_json::json!(["A/1", "A/2"]));
         swap(&a, &b);
     }
     // Read all the same, as hands may have corrected labels.
     let extra = plate.join("A/2/0/labels/cells/note.txt");
     fs::write(&extra, "by hand").unwrap();
-    fail("prepare", &["check", plate_arg], 65, &["1 of", "A/2"]);
+    check_findings(&run("prepare", &["check", plate_arg]), 65, &["1 of", "A/2"]);
     fs::remove_file(extra).unwrap();
     // A file of an engine is nobody's.
     fs::write(plate.join("A/1/.snakemake_timestamp"), "").unwrap();
@@ -158,6 +160,8 @@ fn swapped_wells_and_altered_files_of_a_plate_are_named() {
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("1 wells have no digest"));
     fs::remove_file(plate.join("A/1/0/0/c/0/0/0/0")).unwrap();
-    fail("prepare", &["check", plate_arg], 65, &["A/1/0/0/c/0/0/0/0"]);
+    let found =
+        check_findings(&run("prepare", &["check", plate_arg]), 65, &["A/1/0/0/c/0/0/0/0: is missing"]);
+    assert_eq!(found["findings"]["problems"][0]["rule"], "pixels");
     fail("prepare", &["check", plate_arg, "--missing-ok"], 2, &["--missing-ok are for samplesheets"]);
 }

@@ -65,13 +65,23 @@ pub(crate) fn result(output: &Output) -> Value {
 
 /// Checks that a program failed with an exit code, a hint, and these words on stderr; stdout stays empty.
 pub(crate) fn check_refused(output: &Output, code: i32, words: &[&str]) {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(
         output.stdout.is_empty(),
         "a failure prints no result: {}",
         String::from_utf8_lossy(&output.stdout)
     );
+    check_error(output, code, words);
+}
+
+/// As [`check_refused`], for a command that prints what it found as JSON nevertheless.
+pub(crate) fn check_findings(output: &Output, code: i32, words: &[&str]) -> Value {
+    check_error(output, code, words);
+    serde_json::from_slice(&output.stdout).expect("findings are JSON")
+}
+
+fn check_error(output: &Output, code: i32, words: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(text.contains("error: ") || text.contains("stopped: "), "{text}");
     assert!(text.contains("\nhint: "), "no hint\n{text}");
     assert!(!text.contains("panicked"), "{text}");

@@ -1,5 +1,7 @@
 //! An error on its way out of a program: message with causes, hint, exit code.
 
+use serde_json::Value;
+
 use crate::error::{Advice, Exit};
 
 /// Any stage's error, ready to be printed. `?` makes one from every [`Advice`].
@@ -11,12 +13,14 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Exit code of the process.
     pub exit: Exit,
+    /// What goes to stdout nevertheless, where findings are the result.
+    pub findings: Option<Value>,
 }
 
 impl Failure {
     /// Returns a failure caused by arguments or configuration that make no sense.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: Some(hint.into()), exit: Exit::Usage }
+        Self { message: message.into(), hint: Some(hint.into()), exit: Exit::Usage, findings: None }
     }
 }
 
@@ -33,6 +37,6 @@ impl<E: Advice> From<E> for Failure {
             }
             cause = inner.source();
         }
-        Self { message, hint: error.hint(), exit: error.exit() }
+        Self { message, hint: error.hint(), exit: error.exit(), findings: None }
     }
 }

@@ -61,6 +61,10 @@ where
 }
 
 fn end(failure: &Failure) -> ExitCode {
+    if let Some(findings) = &failure.findings {
+        // The exit code is that of the failure, whether somebody reads them or not.
+        let _ = print(&format!("{findings:#}"));
+    }
     report(failure);
     ExitCode::from(failure.exit as u8)
 }
@@ -102,6 +106,7 @@ fn written(result: std::io::Result<()>) -> Result<(), Failure> {
             message: format!("the result cannot be written to stdout: {e}"),
             hint: Some("all other outputs are complete; free space, or send stdout elsewhere".into()),
             exit: Exit::Failed,
+            findings: None,
         }),
         _ => Ok(()),
     }

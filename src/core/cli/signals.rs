@@ -110,7 +110,12 @@ fn raised() -> Option<(String, Exit)> {
 fn end(more: &str, hint: &str) {
     output::abandon();
     let Some((reason, exit)) = raised() else { return };
-    report(&Failure { message: format!("{reason}{more}"), hint: Some(hint.to_owned()), exit });
+    report(&Failure {
+        message: format!("{reason}{more}"),
+        hint: Some(hint.to_owned()),
+        exit,
+        findings: None,
+    });
     // Not std's exit: that would tear down libtorch while its threads are computing.
     signal_hook::low_level::exit(exit as i32);
 }

@@ -61,20 +61,16 @@ pub struct Wells {
 }
 
 impl Plate {
-    /// Compares the files of every well with its digest, and reads all pixels. `on_well` is called after each well.
+    /// Compares the files of every well with its digest; whether pixels can be read is looked at elsewhere.
     ///
     /// # Errors
-    /// [`DataError`] naming the file that is missing, damaged or unreadable.
-    pub fn check_wells(&self, on_well: &(dyn Fn() + Sync)) -> Result<Wells, DataError> {
-        let check = |(index, (well, _)): (usize, &(String, _))| -> Result<Option<bool>, DataError> {
+    /// [`DataError`] naming the file that is missing or unreadable.
+    pub fn changed_wells(&self) -> Result<Wells, DataError> {
+        let check = |(well, _): &(String, _)| -> Result<Option<bool>, DataError> {
             let written = WellDigest::written(&self.path, well)?;
-            self.read(index)?;
-            let same = written.map(|digest| Ok(digest == WellDigest::of(&self.path, well)?)).transpose();
-            on_well();
-            same
+            written.map(|digest| Ok(digest == WellDigest::of(&self.path, well)?)).transpose()
         };
-        let found: Vec<Option<bool>> =
-            self.wells.par_iter().enumerate().map(check).collect::<Result<_, _>>()?;
+        let found: Vec<Option<bool>> = self.wells.par_iter().map(check).collect::<Result<_, _>>()?;
         let count = |wanted| found.iter().filter(|&&same| same == wanted).count();
         let changed = self.wells.iter().zip(&found).filter(|(_, same)| **same == Some(false));
         Ok(Wells {

@@ -57,7 +57,7 @@ impl RanOut {
             Self::Gpu => "the memory of the GPU is used up",
             Self::Host => "the memory of this machine is used up",
         };
-        Failure { message: message.into(), hint: Some(hint.into()), exit: Exit::GpuMemory }
+        Failure { message: message.into(), hint: Some(hint.into()), exit: Exit::GpuMemory, findings: None }
     }
 }
 
@@ -95,7 +95,9 @@ mod tests {
         };
         let failure = guard("lower training.micro_batch", full).unwrap_err();
         assert_eq!((failure.exit as i32, failure.hint.as_deref()), (137, Some("lower training.micro_batch")));
-        let said = || Err(Failure { message: format!("step: {GPU}"), hint: None, exit: Exit::Failed });
+        let said = || {
+            Err(Failure { message: format!("step: {GPU}"), hint: None, exit: Exit::Failed, findings: None })
+        };
         assert_eq!(guard("x", said).unwrap_err().exit, Exit::GpuMemory);
     }
 

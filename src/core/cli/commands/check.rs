@@ -1,10 +1,11 @@
-//! `prepare check`: is a samplesheet of the workflows, or a plate, in order?
+//! `prepare check`: is a samplesheet of the workflows, a plate, or any OME-Zarr in order?
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
+use crate::check::Weight;
 use crate::cli::progress::Progress;
 use crate::cli::{Common, Failure, Outcome};
 use crate::error::DataError;
@@ -14,10 +15,13 @@ use crate::plate::Plate;
 /// Wells that a message lists.
 const LISTED: usize = 10;
 
-/// Checks a samplesheet of the workflows, or the files of a plate
+/// Checks a samplesheet of the workflows, a plate, or any OME-Zarr 0.4 or 0.5
 ///
-/// Of a plate, all pixels are read, and every well is compared with the digest it was written
-/// with: wells that were swapped, and files that were altered, are named (exit code 65).
+/// Of a store, metadata is compared with the rules of OME-Zarr, levels and labels with the image
+/// (shape, type, scale), and all pixels are read: chunks that are gone, cut or changed are named,
+/// ids without properties, and split groups that share frames. Every well of a plate is compared
+/// with the digest it was written with: wells that were swapped, and files that were altered, are
+/// named. All findings are printed as JSON; exit code 65 where one is an error.
 ///
 /// A samplesheet is printed as JSON by sample. It is a CSV file with a header; columns in any
 /// order:
@@ -36,8 +40,8 @@ const LISTED: usize = 10;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub struct CheckArgs {
-    /// The samplesheet, or a plate (NAME.ome.zarr)
-    #[arg(value_name = "SAMPLESHEET|PLATE", help_heading = "Input")]
+    /// The samplesheet, or a plate or other OME-Zarr (NAME.ome.zarr)
+    #[arg(value_name = "SAMPLESHEET|STORE", help_heading = "Input")]
     input: PathBuf,
 
     /// Folder that relative paths start at [default: that of the samplesheet]
@@ -76,7 +80,7 @@ pub fn execute(args: &CheckArgs) -> Outcome {
                 "leave them out for a plate, or name the CSV file",
             ));
         }
-        return check_plate(&args.input, args.common.quiet);
+        return check_store(&args.input, args.common.quiet);
     }
     if let Some(base) = args.base.as_deref().filter(|base| !args.missing_ok && !base.is_dir()) {
         let expected = "the folder that paths start at (--base)".into();
@@ -99,30 +103,51 @@ fn is_of_zarr(folder: &Path) -> bool {
     folder.extension().is_some_and(|e| e == "zarr") || there("zarr.json") || there(".zattrs")
 }
 
-fn check_plate(path: &Path, quiet: bool) -> Outcome {
-    let plate = Plate::open(path)?;
-    let bar = Progress::new("checking wells", plate.wells.len() as u64, quiet);
-    let wells = plate.check_wells(&|| bar.step())?;
+fn check_store(path: &Path, quiet: bool) -> Outcome {
+    let bar = Progress::new("checking images", crate::check::count(path), quiet);
+    let findings = crate::check::store(path, &|| bar.step())?;
     bar.finish();
-    if !wells.changed.is_empty() {
+    // A plate of ours knows what was written into it.
+    let wells = Plate::open(path).ok().map(|plate| plate.changed_wells()).transpose()?;
+    let mut result = json!({ "store": path, "findings": findings, "wells": wells });
+    if let Some(wells) = &wells {
+        result["sequences"] = json!(wells.as_written + wells.changed.len() + wells.without_digest);
+    }
+    for problem in findings.problems.iter().filter(|p| p.weight == Weight::Warning).take(LISTED) {
+        tracing::warn!("{}: {}", problem.path, problem.found);
+    }
+    let mut found = Vec::new();
+    if let Some(wells) = wells.as_ref().filter(|wells| !wells.changed.is_empty()) {
         let count = wells.changed.len();
         let shown = wells.changed.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if count > LISTED { format!(" and {} more", count - LISTED) } else { String::new() };
-        let found = format!(
-            "{count} of {} wells hold other files than were written there: {shown}{more}",
-            plate.wells.len()
-        );
-        return Err(DataError::Unusable {
-            path: path.to_owned(),
-            found,
-            expected: "the image and labels that each well's digest was taken of".into(),
-            hint:
-                "wells were swapped, or files altered, lost or added; copy the plate again, or make it anew. \
-                   Labels corrected by hand are read all the same"
-                    .into(),
-        }
-        .into());
+        found.push(format!(
+            "{count} of {} wells hold other files than were written there: {shown}{}",
+            wells.as_written + count + wells.without_digest,
+            and_more(count)
+        ));
     }
+    if findings.errors() > 0 {
+        let errors = findings.problems.iter().filter(|p| p.weight == Weight::Error);
+        let shown: Vec<String> = errors.take(LISTED).map(|p| format!("{}: {}", p.path, p.found)).collect();
+        found.push(format!(
+            "{} problem(s) were found: {}{}",
+            findings.errors(),
+            shown.join("; "),
+            and_more(findings.errors())
+        ));
+    }
+    if !found.is_empty() {
+        let failure = Failure::from(DataError::Unusable {
+            path: path.to_owned(),
+            found: found.join("; "),
+            expected: "a store in order, with the files that were written".into(),
+            hint: "stdout lists all findings as JSON. Copy the store again, or write it anew; labels corrected by hand \
+                   are read all the same"
+                .into(),
+        });
+        return Err(Failure { findings: Some(result), ..failure });
+    }
+    let Some(wells) = wells else { return Ok(result) };
     if wells.without_digest > 0 {
         tracing::warn!(
             "{} wells have no digest, as the plate was written before there were any: they can be read, but swapped \
@@ -130,5 +155,9 @@ fn check_plate(path: &Path, quiet: bool) -> Outcome {
             wells.without_digest
         );
     }
-    Ok(json!({ "plate": path, "sequences": plate.wells.len(), "wells": wells }))
+    Ok(result)
+}
+
+fn and_more(count: usize) -> String {
+    if count > LISTED { format!(" and {} more", count - LISTED) } else { String::new() }
 }

@@ -214,5 +214,6 @@ fn unwritable(error: serde_json::Error) -> Failure {
         message: format!("the result cannot be written as JSON: {error}"),
         hint: None,
         exit: crate::error::Exit::Failed,
+        findings: None,
     }
 }

@@ -13,6 +13,7 @@ use crate::generation::{GenerationSettings, LabelPlan, Route};
 use crate::model::Precision;
 use crate::training::checkpoint;
 use lapsegan_core::cli::args::WithoutCommand;
+use lapsegan_core::cli::commands::export::{self, ExportArgs};
 use lapsegan_core::cli::commands::merge::{self, MergeArgs};
 use lapsegan_core::cli::digest::DigestFlag;
 use lapsegan_core::cli::outputs::Outputs;
@@ -51,6 +52,8 @@ pub struct GenerateArgs {
 #[derive(Subcommand, Debug)]
 enum Command {
     Merge(MergeArgs),
+    #[command(after_help = export::examples("generate"))]
+    Export(Box<ExportArgs>),
 }
 
 #[derive(Args, Debug)]
@@ -122,6 +125,7 @@ impl AsRef<Common> for GenerateArgs {
     fn as_ref(&self) -> &Common {
         match &self.command {
             Some(Command::Merge(merge)) => merge.as_ref(),
+            Some(Command::Export(export)) => (**export).as_ref(),
             None => &self.common,
         }
     }
@@ -131,6 +135,7 @@ impl AsRef<Common> for GenerateArgs {
 pub fn execute(args: GenerateArgs) -> Outcome {
     match (&args.command, &args.run.0) {
         (Some(Command::Merge(merge)), _) => merge::execute(merge),
+        (Some(Command::Export(args)), _) => export::execute(args, "generate"),
         (None, Some(run)) => guard("make --batch smaller", || generate(run, &args.common)),
         (None, None) => Err(Failure::usage("--checkpoint and --output are missing", "see --help")),
     }

@@ -321,6 +321,7 @@ fn expect_fit(config: &Config, plate: &Plate) -> Result<(), Failure> {
         ),
         hint: Some("use the config of a run on this data, or leave out --config".into()),
         exit: Exit::BadInput,
+        findings: None,
     })
 }
 
