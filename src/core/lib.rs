@@ -15,15 +15,16 @@
 //! use std::path::Path;
 //!
 //! use lapsegan_core::input::Source;
-//! use lapsegan_core::input::folders::{Folder, Recording};
+//! use lapsegan_core::input::recording::{Input, Options, Recording};
 //! use lapsegan_core::labels::{RouteSettings, label_sequence};
 //! use lapsegan_core::plate::intensity::{Histogram, PERCENTILES};
 //! use lapsegan_core::scores::counts::Counts;
 //! use ndarray::s;
 //!
 //! let root = Path::new("../../test-data/recording");
-//! let folder = |name: &str| Folder { name: name.into(), path: root.join(name) };
-//! let recording = Recording::open(&[folder("brightfield"), folder("gfp")], &[folder("cells")], 1)?;
+//! let folder = |name: &str| Input { name: name.into(), path: root.join(name), part: None };
+//! let channels = [folder("brightfield"), folder("gfp")];
+//! let recording = Recording::open(&channels, &[folder("cells")], &Options::default())?;
 //! let frames = recording.load(0, 0..6, None)?;
 //! assert_eq!(frames.image.dim(), (6, 2, 32, 32)); // [F, C, H, W]
 //!

@@ -130,23 +130,6 @@ fn chunk(
     ids: Option<&mut BTreeSet<u64>>,
 ) -> Result<bool, ArrayError> {
     let options = CodecOptions::default().with_concurrent_target(1);
-    fn gather<A: ElementOwned + Copy + TryInto<u64>>(
-        array: &Array<dyn ReadableStorageTraits>,
-        at: &[u64],
-        options: &CodecOptions,
-        ids: &mut BTreeSet<u64>,
-    ) -> Result<bool, ArrayError> {
-        let Some(values) = array.retrieve_chunk_if_exists_opt::<Vec<A>>(at, options)? else {
-            return Ok(false);
-        };
-        let mut last = None;
-        for value in values.into_iter().filter_map(|v| v.try_into().ok()) {
-            if last.replace(value) != Some(value) {
-                ids.insert(value);
-            }
-        }
-        Ok(true)
-    }
     let kind = array.data_type();
     if let Some(ids) = ids {
         if *kind == data_type::uint8() {
@@ -164,4 +147,23 @@ fn chunk(
         }
     }
     Ok(array.retrieve_chunk_if_exists_opt::<ArrayBytes<'static>>(at, &options)?.is_some())
+}
+
+/// Reads a chunk of integers, and gathers them.
+fn gather<A: ElementOwned + Copy + TryInto<u64>>(
+    array: &Array<dyn ReadableStorageTraits>,
+    at: &[u64],
+    options: &CodecOptions,
+    ids: &mut BTreeSet<u64>,
+) -> Result<bool, ArrayError> {
+    let Some(values) = array.retrieve_chunk_if_exists_opt::<Vec<A>>(at, options)? else {
+        return Ok(false);
+    };
+    let mut last = None;
+    for value in values.into_iter().filter_map(|v| v.try_into().ok()) {
+        if last.replace(value) != Some(value) {
+            ids.insert(value);
+        }
+    }
+    Ok(true)
 }

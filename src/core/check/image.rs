@@ -129,7 +129,7 @@ fn axes(multiscale: &Value, at: &str, log: &Log) -> Option<Vec<String>> {
     if kinds.windows(2).any(|pair| pair[0] > pair[1]) {
         log.error(at, "metadata", "has axes out of order: time, then channel, then space");
     }
-    let space = kinds.iter().filter(|kind| **kind == 2).count();
+    let space = list.iter().filter(|axis| text(axis, "type").as_deref() == Some("space")).count();
     if !(2..=3).contains(&space) || list.len() > 5 {
         log.error(
             at,

@@ -101,16 +101,16 @@ fn whatever_is_wrong_is_found_and_named() {
         (
             |p| {
                 change(&p.join("A/1/0/zarr.json"), |v| {
-                    v["attributes"]["ome"]["omero"]["channels"][0]["color"] = json!("#FF0000")
-                })
+                    v["attributes"]["ome"]["omero"]["channels"][0]["color"] = json!("#FF0000");
+                });
             },
             "A/1/0: channel 0 has the colour `#FF0000`",
         ),
         (
             |p| {
                 change(&p.join("A/1/0/zarr.json"), |v| {
-                    v["attributes"]["ome"]["omero"]["channels"] = json!([])
-                })
+                    v["attributes"]["ome"]["omero"]["channels"] = json!([]);
+                });
             },
             "A/1/0: describes 0 channels (omero), and has 1",
         ),
@@ -126,8 +126,8 @@ fn whatever_is_wrong_is_found_and_named() {
         (
             |p| {
                 change(&p.join("A/1/0/zarr.json"), |v| {
-                    v["attributes"]["ome"]["multiscales"][0]["axes"][2]["unit"] = json!("um")
-                })
+                    v["attributes"]["ome"]["multiscales"][0]["axes"][2]["unit"] = json!("um");
+                });
             },
             "A/1/0: has the unit `um`",
         ),
@@ -147,8 +147,8 @@ fn whatever_is_wrong_is_found_and_named() {
         (
             |p| {
                 change(&p.join("A/1/0/labels/zarr.json"), |v| {
-                    v["attributes"]["ome"]["labels"] = json!(["cells", "buds"])
-                })
+                    v["attributes"]["ome"]["labels"] = json!(["cells", "buds"]);
+                });
             },
             "A/1/0/labels/buds: is listed, and is not there",
         ),
@@ -175,8 +175,8 @@ fn whatever_is_wrong_is_found_and_named() {
         (
             |p| {
                 change(&p.join("zarr.json"), |v| {
-                    v["attributes"]["ome"]["plate"]["wells"][0]["rowIndex"] = json!(7)
-                })
+                    v["attributes"]["ome"]["plate"]["wells"][0]["rowIndex"] = json!(7);
+                });
             },
             ": the well `A/1` is not the one of its row and column index",
         ),

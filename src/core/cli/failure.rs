@@ -14,7 +14,7 @@ pub struct Failure {
     /// Exit code of the process.
     pub exit: Exit,
     /// What goes to stdout nevertheless, where findings are the result.
-    pub findings: Option<Value>,
+    pub findings: Option<Box<Value>>,
 }
 
 impl Failure {

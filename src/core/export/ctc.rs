@@ -38,7 +38,8 @@ impl Exporter for Ctc {
         let lines: String = tracks
             .iter()
             .map(|(id, (begin, end, parent))| format!("{id} {begin} {end} {parent}\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         super::text(&truth.join("TRA").join("man_track.txt"), &lines)?;
         Ok(Value::Null)
     }

@@ -1,5 +1,6 @@
 //! One OME-TIFF per sequence, and one per label, with OME-XML: <https://docs.openmicroscopy.org/ome-model>.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use ndarray::{ArrayView2, Axis};
@@ -55,8 +56,9 @@ fn xml(item: &Item<'_>, file: &str, kind: &str, channels: &[(String, [u8; 3])]) 
          xsi:schemaLocation=\"http://www.openmicroscopy.org/Schemas/OME/2016-06 \
          http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd\">",
     );
-    text += &format!("<Image ID=\"Image:0\" Name=\"{}\">", escape(file.trim_end_matches(".ome.tif")));
-    text += &format!(
+    let _ = write!(text, "<Image ID=\"Image:0\" Name=\"{}\">", escape(file.trim_end_matches(".ome.tif")));
+    let _ = write!(
+        text,
         "<Pixels ID=\"Pixels:0\" DimensionOrder=\"XYCZT\" Type=\"{kind}\" BigEndian=\"false\" SizeX=\"{}\" SizeY=\"{}\" \
          SizeZ=\"1\" SizeC=\"{}\" SizeT=\"{}\"",
         meta.width,
@@ -65,24 +67,27 @@ fn xml(item: &Item<'_>, file: &str, kind: &str, channels: &[(String, [u8; 3])]) 
         meta.frames
     );
     if let Some(um) = meta.pixel_size_um {
-        text += &format!(
+        let _ = write!(
+            text,
             " PhysicalSizeX=\"{um}\" PhysicalSizeXUnit=\"&#181;m\" PhysicalSizeY=\"{um}\" PhysicalSizeYUnit=\"&#181;m\""
         );
     }
     if let Some(s) = meta.frame_interval_s {
-        text += &format!(" TimeIncrement=\"{s}\" TimeIncrementUnit=\"s\"");
+        let _ = write!(text, " TimeIncrement=\"{s}\" TimeIncrementUnit=\"s\"");
     }
     text += ">";
     for (c, (name, [r, g, b])) in channels.iter().enumerate() {
         let color = i32::from_be_bytes([*r, *g, *b, 255]);
-        text += &format!(
+        let _ = write!(
+            text,
             "<Channel ID=\"Channel:0:{c}\" Name=\"{}\" SamplesPerPixel=\"1\" Color=\"{color}\"/>",
             escape(name)
         );
     }
     for (page, (t, c)) in (0..meta.frames).flat_map(|t| (0..channels.len()).map(move |c| (t, c))).enumerate()
     {
-        text += &format!(
+        let _ = write!(
+            text,
             "<TiffData IFD=\"{page}\" FirstC=\"{c}\" FirstZ=\"0\" FirstT=\"{t}\" PlaneCount=\"1\"/>"
         );
     }

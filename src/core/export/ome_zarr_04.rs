@@ -44,7 +44,7 @@ impl Exporter for OmeZarr04 {
             let there: BTreeSet<u32> = labels.ids.iter().copied().filter(|id| *id != 0).collect();
             let at = at.join("labels").join(name);
             group(&at, label_object(name, &meta, &there, &labels.parents))?;
-            if ids.iter().all(|id| *id <= u32::from(u16::MAX)) {
+            if ids.iter().all(|id| u16::try_from(*id).is_ok()) {
                 array(&at.join("0"), ids.mapv(|id| id as u16).view(), "<u2")?;
             } else {
                 array(&at.join("0"), ids, "<u4")?;

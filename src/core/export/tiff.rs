@@ -1,5 +1,6 @@
 //! TIFF files of one or several pages, with a description and the pixel size.
 
+use std::fmt::Write as _;
 use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
@@ -86,16 +87,16 @@ fn rational(unit: f64, um: f64) -> Rational {
 pub(super) fn imagej(channels: usize, frames: usize, meta: &crate::plate::PlateMeta) -> About {
     let mut text = format!("ImageJ=1.54f\nimages={}\n", channels * frames);
     if channels > 1 {
-        text += &format!("channels={channels}\n");
+        let _ = writeln!(text, "channels={channels}");
     }
     if frames > 1 {
-        text += &format!("frames={frames}\n");
+        let _ = writeln!(text, "frames={frames}");
     }
     if channels * frames > 1 {
         text += "hyperstack=true\nmode=grayscale\n";
     }
     if let Some(s) = meta.frame_interval_s {
-        text += &format!("finterval={s}\n");
+        let _ = writeln!(text, "finterval={s}");
     }
     if meta.pixel_size_um.is_some() {
         text += "unit=um\n";

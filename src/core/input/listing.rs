@@ -122,7 +122,7 @@ impl PlaneRef {
                 }
                 Ok(header)
             }
-            Part::Array(level, indices) => level.header(indices),
+            Part::Array(level, _) => Ok(level.header()),
         }
     }
 

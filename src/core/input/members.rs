@@ -48,10 +48,13 @@ pub(super) struct Member<'a> {
     pub(super) is_label: bool,
 }
 
+/// Focal planes by time.
+pub(super) type Times = BTreeMap<i64, Vec<(i64, PlaneRef)>>;
+
 /// Planes of a member by position and time.
 pub(super) struct Frames {
     /// First the key, then name and planes by time.
-    pub(super) positions: BTreeMap<String, (Option<String>, BTreeMap<i64, Vec<(i64, PlaneRef)>>)>,
+    pub(super) positions: BTreeMap<String, (Option<String>, Times)>,
     /// Milliseconds at which frames were recorded, where files tell it.
     pub(super) clocks: BTreeMap<String, BTreeMap<i64, i64>>,
 }
@@ -112,7 +115,9 @@ pub(super) fn frames(member: &Member<'_>, depth: Option<FocalPlane>) -> Result<F
         stack.push((z, plane.at.clone()));
     }
     for (_, times) in frames.positions.values_mut() {
-        times.values_mut().for_each(|stack| stack.sort_by_key(|(z, _)| *z));
+        for stack in times.values_mut() {
+            stack.sort_by_key(|(z, _)| *z);
+        }
     }
     Ok(frames)
 }

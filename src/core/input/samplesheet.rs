@@ -11,6 +11,7 @@ use super::samplesheet_table::{
     FRAME_INTERVAL, Fields, KIND, NAME, PATH, PIXEL_SIZE, Problems, SAMPLE, parse,
 };
 use crate::error::DataError;
+use crate::input::image_file::is_image;
 use crate::plate::names::{PLAIN, is_plain};
 use crate::side_file;
 
@@ -163,8 +164,9 @@ fn check_path(row: &Fields, kind: Kind, path: &Path, missing_ok: bool, problems:
         if !missing_ok {
             problems.missing(row, PATH, format!("{shown} is not there"));
         }
-    } else if !path.is_dir() {
-        problems.field(row, PATH, format!("{shown} is a file, expected a folder"));
+    } else if !path.is_dir() && (kind == Kind::Plate || !is_image(path)) {
+        let expected = if kind == Kind::Plate { "a folder" } else { "a folder, a TIFF stack or an OME-Zarr" };
+        problems.field(row, PATH, format!("{shown} is a file, expected {expected}"));
     } else if kind == Kind::Plate && !path.join("zarr.json").is_file() {
         problems.field(row, PATH, format!("{shown} is no plate: it holds no zarr.json"));
     }

@@ -283,7 +283,8 @@ fn files(truth: &Path, prediction: &Path, missing: OneSided) -> Result<FilePairs
     let sides = [(truth, prediction), (prediction, truth)];
     match missing {
         OneSided::Error => {
-            for (left, (of, other)) in matched.left.iter().zip(sides).filter(|(left, _)| !left.is_empty()) {
+            let one_sided = matched.left.iter().zip(sides).find(|(left, _)| !left.is_empty());
+            if let Some((left, (of, other))) = one_sided {
                 return Err(ScoreError::input(
                     format!(
                         "{}: {} of its images have no partner in {}: {}",

@@ -27,9 +27,9 @@ const LISTED: usize = 10;
 /// order:
 ///
 ///   sample          id of letters, digits, _ and -; all rows of one id belong together
-///   kind            channel (folder of frames; the first is the anchor), labels (folder of label
-///                   images), plate (prepared already) or phantom (simulate); the latter two are
-///                   their sample's only row
+///   kind            channel (folder of frames, TIFF stack or OME-Zarr; the first is the anchor),
+///                   labels (the same with label images), plate (prepared already) or phantom
+///                   (simulate); the latter two are their sample's only row
 ///   name            name of the channel or label image
 ///   path            relative to the samplesheet, or absolute; empty for a phantom
 ///   pixel_size      micrometres, may be empty
@@ -145,7 +145,7 @@ fn check_store(path: &Path, quiet: bool) -> Outcome {
                    are read all the same"
                 .into(),
         });
-        return Err(Failure { findings: Some(result), ..failure });
+        return Err(Failure { findings: Some(Box::new(result)), ..failure });
     }
     let Some(wells) = wells else { return Ok(result) };
     if wells.without_digest > 0 {

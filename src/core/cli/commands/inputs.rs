@@ -1,5 +1,6 @@
 //! The inputs of `prepare`: `NAME=PATH@PART` by channel and label, or paths alone, of which it is found out what they hold.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,7 +94,7 @@ pub fn find(paths: &[PathBuf], reading: &Reading, listings: &mut Listings) -> Re
     let mut found = Found::default();
     for path in paths {
         match parts(path)? {
-            Some((channels, labels)) => {
+            Some([channels, labels]) => {
                 found.what.push(format!(
                     "{}: a folder of channels ({}){}",
                     path.display(),
@@ -130,35 +131,26 @@ pub fn find(paths: &[PathBuf], reading: &Reading, listings: &mut Listings) -> Re
 
 /// Adds the channels and labels of one input.
 fn add(path: &Path, reading: &Reading, listings: &mut Listings, found: &mut Found) -> Result<(), Failure> {
-    let listing: Arc<Listing> = match listings.get(path) {
-        Some(listing) => listing.clone(),
-        None => {
-            let listing = Arc::new(input::open(path, reading)?);
-            listings.insert(path.to_owned(), listing.clone());
-            listing
-        }
-    };
+    if !listings.contains_key(path) {
+        listings.insert(path.to_owned(), Arc::new(input::open(path, reading)?));
+    }
+    let listing: &Listing = &listings[path];
     let channels = listing.channel_names();
     let text = path.display();
     let shown = |names: &[String]| names.join(", ");
     let mut what = format!("{text}: {}", listing.what);
-    match &channels[..] {
-        [] => {
-            let own = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
-            let own = own.trim_end_matches(".ome").trim_end_matches(['*', '?', '_']);
-            let name = if own.is_empty() { "image".to_owned() } else { plain(own) };
-            found.channels.push(format!("{name}={text}"));
-        }
-        all => {
-            what += &format!("; channels {}", shown(all));
-            for channel in all {
-                found.channels.push(format!("{}={text}@{channel}", plain(channel)));
-            }
-        }
+    if channels.is_empty() {
+        let own = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+        let own = own.trim_end_matches(".ome").trim_end_matches(['*', '?', '_']);
+        let name = if own.is_empty() { "image".to_owned() } else { plain(own) };
+        found.channels.push(format!("{name}={text}"));
+    } else {
+        let _ = write!(what, "; channels {}", shown(&channels));
+        found.channels.extend(channels.iter().map(|channel| format!("{}={text}@{channel}", plain(channel))));
     }
     let labels: Vec<String> = listing.label_names();
     if !labels.is_empty() {
-        what += &format!("; labels {}", shown(&labels));
+        let _ = write!(what, "; labels {}", shown(&labels));
     }
     for label in labels {
         let list = if LabelKind::of_name(&label) == LabelKind::Structure {
@@ -173,7 +165,7 @@ fn add(path: &Path, reading: &Reading, listings: &mut Listings, found: &mut Foun
 }
 
 /// Returns the sub-folders of a folder that are channels, and those that are labels; `None` for other folders.
-fn parts(path: &Path) -> Result<Option<(Vec<PathBuf>, Vec<PathBuf>)>, DataError> {
+fn parts(path: &Path) -> Result<Option<[Vec<PathBuf>; 2]>, DataError> {
     if !path.is_dir() || input::is_store(path) {
         return Ok(None);
     }
@@ -193,7 +185,7 @@ fn parts(path: &Path) -> Result<Option<(Vec<PathBuf>, Vec<PathBuf>)>, DataError>
         return Ok(None);
     }
     let owned = |list: Vec<&PathBuf>| list.into_iter().cloned().collect();
-    Ok(Some((owned(others), owned(labels))))
+    Ok(Some([owned(others), owned(labels)]))
 }
 
 fn names(folders: &[PathBuf]) -> String {

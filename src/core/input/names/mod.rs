@@ -355,10 +355,11 @@ fn unclear(input: &Path, entries: &[Entry], stems: &[String], fields: &[Field], 
         found.push(format!("a {} ({values})", if is_number { "number" } else { "word" }));
         guesses[i] = match (is_number, guesses.contains(&Role::Time), guesses.contains(&Role::Position)) {
             (true, false, _) => Role::Time,
-            (true, true, false) => Role::Position,
+            (true, true, false) | (false, _, false) if is_number || guesses.contains(&Role::Channel) => {
+                Role::Position
+            }
             (true, true, true) if !guesses.contains(&Role::Z) => Role::Z,
             (false, ..) if !guesses.contains(&Role::Channel) => Role::Channel,
-            (false, _, false) => Role::Position,
             _ => Role::Unknown,
         };
     }

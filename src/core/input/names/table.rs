@@ -49,7 +49,7 @@ impl NamesTable {
         let channels: BTreeSet<&String> = files.iter().filter_map(|f| f.channel.as_ref()).collect();
         let time = |t: &i64| time_text(*t, unit);
         let mut fields = Vec::new();
-        fields.extend(row("time", &times.iter().map(time).collect::<Vec<_>>()));
+        fields.extend(row("time", times.iter().map(time)));
         fields.extend(row("position", &positions));
         fields.extend(row("channel", &channels));
         fields.extend(row("z", &planes));

@@ -133,13 +133,7 @@ fn of_collection(root: &Group, series: Option<&str>) -> Result<Listing, DataErro
 fn add(group: &Group, position: Option<&str>, listing: &mut Listing) -> Result<(), DataError> {
     let image = group.image()?.ok_or_else(|| gone(&group.folder, "an image (multiscales)"))?;
     if listing.planes.is_empty() {
-        listing.what = format!(
-            "{} {}",
-            listing.what.replacen("OME-Zarr", &format!("OME-Zarr {}", image.version), 1),
-            ""
-        )
-        .trim()
-        .to_owned();
+        listing.what = listing.what.replacen("OME-Zarr", &format!("OME-Zarr {}", image.version), 1);
     }
     add_planes(group, &image, position, listing)?;
     let labels = group.folder.join("labels");

@@ -71,7 +71,7 @@ pub(super) fn layout(
     if let Some(layout) = imagej::layout(path, &stack, pages)? {
         return Ok(Some(layout));
     }
-    plain::layout(path, &stack, pages).map(Some)
+    Ok(Some(plain::layout(path, &stack, pages)))
 }
 
 pub(super) use ome_tiff::Files;

@@ -5,7 +5,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{InFilePlace, Layout, pages, unnamed};
-use crate::error::DataError;
 use crate::input::listing::Scale;
 use crate::input::tiff::stack::Stack;
 use crate::input::units::seven_digits;
@@ -32,7 +31,7 @@ impl Pages {
 const PIXEL_SIZES_UM: std::ops::Range<f64> = 0.005..50.0;
 
 /// Returns what the pages show: times, where nothing else is said.
-pub(super) fn layout(path: &Path, stack: &Stack, what: Option<Pages>) -> Result<Layout, DataError> {
+pub(super) fn layout(path: &Path, stack: &Stack, what: Option<Pages>) -> Layout {
     let n = stack.pages.len();
     let planes = pages(path, stack, |page| {
         let here = |axis: Pages| n > 1 && what.unwrap_or(Pages::T) == axis;
@@ -58,7 +57,7 @@ pub(super) fn layout(path: &Path, stack: &Stack, what: Option<Pages>) -> Result<
             path.display()
         ));
     }
-    Ok(layout)
+    layout
 }
 
 /// Returns the pixel size of a resolution per centimetre; one per inch is that of a printer. One of exactly 1 µm is what

@@ -64,7 +64,7 @@ pub(super) fn read(path: &Path, which: Page) -> Result<Grey, DataError> {
         DecodingResult::I32(v) => wide(v.into_iter().map(i64::from).collect()),
         DecodingResult::I64(v) => wide(v),
         DecodingResult::U64(_) => return Err(DataError::pixel_type(path, "64-bit unsigned integers")),
-        DecodingResult::F16(v) => Pixels::Float(v.into_iter().map(|v| v.to_f32()).collect()),
+        DecodingResult::F16(v) => Pixels::Float(v.into_iter().map(f32::from).collect()),
         DecodingResult::F32(v) => Pixels::Float(v),
         DecodingResult::F64(v) => Pixels::Float(v.into_iter().map(|v| v as f32).collect()),
     };
@@ -95,8 +95,11 @@ pub(super) struct About {
     strips: Vec<(u64, u64)>,
 }
 
+/// A file of which a page is decoded.
+type Opened = Decoder<FirstAt<BufReader<File>>>;
+
 /// Opens a TIFF file at a page that is grey, and checks what it says about its pixels.
-fn open(path: &Path, which: Page) -> Result<(Decoder<FirstAt<BufReader<File>>>, About), DataError> {
+fn open(path: &Path, which: Page) -> Result<(Opened, About), DataError> {
     let broken = broken(path);
     let (file, length) = capacity::open(path)?;
     let first = if let Page::Directory(offset) = which { Some(offset) } else { None };
