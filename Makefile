@@ -35,8 +35,8 @@ check: setup ## Everything that must be clean: format, clippy, tests, docs
 	cargo test --release --locked --workspace
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
-interop: build ## Check plates with two OME-Zarr validators, event files with TensorBoard (Python environments in ./.venv)
-	bash tests/interop/validate.sh
+interop: build ## Compare inputs, plates and exports with other programs, event files with TensorBoard (Python in ./.venv)
+	bash tests/interop/formats.sh
 	bash tests/interop/tensorboard.sh
 
 kill: build ## Kill a training 50 times, and all commands 330 times, at random moments: they must end with the same bytes

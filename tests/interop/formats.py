@@ -17,7 +17,8 @@ import tifffile
 import zarr
 
 PREPARE = sys.argv[1]
-ROOT = pathlib.Path(tempfile.mkdtemp(prefix="lapsegan-interop-"))
+SCRATCH = tempfile.TemporaryDirectory(prefix="lapsegan-interop-")
+ROOT = pathlib.Path(SCRATCH.name)
 T, C, SIDE = 9, 2, 32
 RNG = np.random.default_rng(7)
 MOVIE = RNG.integers(200, 4000, (T, C, SIDE, SIDE)).astype(np.uint16)
@@ -122,19 +123,27 @@ def zarrs():
             {"name": "y", "type": "space", "unit": "micrometer"},
             {"name": "x", "type": "space", "unit": "micrometer"},
         ]
-        scale = [[{"type": "scale", "scale": [5.0, 1.0, 0.11, 0.11]}]]
-        write_image(MOVIE, group, axes=axes, coordinate_transformations=scale, scaler=None, fmt=form)
-        write_labels(IDS[:, None].astype(np.uint32), group, name="cells", axes=axes, fmt=form, scaler=None,
-                     coordinate_transformations=scale)
+        names = [axis["name"] for axis in axes]
+        write_image(MOVIE, group, axes=names, fmt=form)
+        write_labels(IDS[:, None].astype(np.uint32), group, name="cells", axes=names, fmt=form)
+        # Units and sizes are what the library leaves to its caller.
+        holder = dict(group.attrs) if version == "0.4" else dict(group.attrs["ome"])
+        multiscales = holder["multiscales"]
+        multiscales[0]["axes"] = axes
+        for dataset in multiscales[0]["datasets"]:
+            step = dataset["coordinateTransformations"][0]
+            step["scale"] = [a * b for a, b in zip(step["scale"], [5.0, 1.0, 0.11, 0.11])]
+        if version == "0.4":
+            group.attrs["multiscales"] = multiscales
+        else:
+            group.attrs["ome"] = {**holder, "multiscales": multiscales}
         expect(f"ome-zarr-py-{version}", path, um=0.11, seconds=300, labels={"cells": IDS})
     # As bioformats2raw lays it out: a collection with five axes, z of 1.
     path = ROOT / "bf2raw.zarr"
     root = zarr.open_group(path, mode="w", zarr_format=2)
     root.attrs["bioformats2raw.layout"] = 3
     five = MOVIE[:, :, None]
-    axes = [{"name": n, "type": k} for n, k in zip("tczyx", ["time", "channel", "space", "space", "space"])]
-    write_image(five, root.create_group("0"), axes=axes, scaler=None, fmt=FormatV04(),
-                coordinate_transformations=[[{"type": "scale", "scale": [1.0] * 5}]])
+    write_image(five, root.create_group("0"), axes=list("tczyx"), fmt=FormatV04())
     expect("bioformats2raw-layout", path)
 
 

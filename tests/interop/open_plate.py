@@ -24,8 +24,8 @@ for well in wells:
     names = nodes[0].metadata.get("channel_names") or nodes[0].metadata.get("name")
     assert names == [channel["name"] for channel in meta["channels"]], names
     for label in meta["labels"]:
-        found = list(Reader(parse_url(str(image / "labels" / label)))())
+        found = list(Reader(parse_url(str(image / "labels" / label["name"])))())
         ids = next(node.data[0] for node in found if node.load(Label))
-        assert ids.shape == (shape[0], 1, *shape[2:]), (label, ids.shape)
+        assert ids.shape == (shape[0], 1, *shape[2:]), (label["name"], ids.shape)
         ids.compute()
 print(f"ome-zarr-py opened {len(wells)} sequences with {len(meta['labels'])} label images each")

@@ -58,39 +58,19 @@ impl NamesTable {
             .iter()
             .product::<usize>();
         let missing_count = combinations.saturating_sub(files.len());
-        let mut missing = Vec::new();
-        if missing_count > 0 {
+        let missing = if missing_count == 0 {
+            Vec::new()
+        } else {
             let there: BTreeSet<_> =
                 files.iter().map(|f| (f.position.as_ref(), f.channel.as_ref(), f.z, f.time)).collect();
-            let all = |n: usize| n.max(1);
-            'search: for p in 0..all(positions.len()) {
-                for c in 0..all(channels.len()) {
-                    for z in 0..all(planes.len()) {
-                        for t in 0..all(times.len()) {
-                            let place = (
-                                positions.iter().nth(p).copied(),
-                                channels.iter().nth(c).copied(),
-                                planes.iter().nth(z).copied(),
-                                times.iter().nth(t).copied(),
-                            );
-                            if there.contains(&place) {
-                                continue;
-                            }
-                            let words = [
-                                place.0.cloned(),
-                                place.1.map(|c| format!("channel {c}")),
-                                place.2.map(|z| format!("z {z}")),
-                                place.3.map(|t| format!("time {}", time_text(t, unit))),
-                            ];
-                            missing.push(words.into_iter().flatten().collect::<Vec<_>>().join(" "));
-                            if missing.len() == LISTED {
-                                break 'search;
-                            }
-                        }
-                    }
-                }
-            }
-        }
+            let positions = or_none(positions.iter().copied());
+            let channels = or_none(channels.iter().copied());
+            let (planes, times) = (or_none(planes.iter().copied()), or_none(times.iter().copied()));
+            let all = positions.iter().flat_map(|p| channels.iter().map(move |c| (*p, *c)));
+            let all = all.flat_map(|(p, c)| planes.iter().map(move |z| (p, c, *z)));
+            let all = all.flat_map(|(p, c, z)| times.iter().map(move |t| (p, c, z, *t)));
+            all.filter(|place| !there.contains(place)).take(LISTED).map(|place| words(place, unit)).collect()
+        };
         let input = input.display().to_string();
         Self { input, files: files.len(), pattern, fields, missing, missing_count }
     }
@@ -112,6 +92,24 @@ impl NamesTable {
         }
         lines
     }
+}
+
+/// Returns all values, or the one that stands for no difference.
+fn or_none<A>(values: impl Iterator<Item = A>) -> Vec<Option<A>> {
+    let all: Vec<Option<A>> = values.map(Some).collect();
+    if all.is_empty() { vec![None] } else { all }
+}
+
+/// Returns a combination in words.
+fn words(place: (Option<&String>, Option<&String>, Option<i64>, Option<i64>), unit: TimeUnit) -> String {
+    let (position, channel, z, time) = place;
+    let words = [
+        position.cloned(),
+        channel.map(|c| format!("channel {c}")),
+        z.map(|z| format!("z {z}")),
+        time.map(|t| format!("time {}", time_text(t, unit))),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 fn row<A: Display>(meaning: &'static str, values: impl IntoIterator<Item = A>) -> Option<FieldRow> {
