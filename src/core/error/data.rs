@@ -325,7 +325,7 @@ impl Advice for DataError {
             Self::Size { hint, .. } | Self::Parts { hint, .. } => Some((*hint).into()),
             Self::Unusable { hint, .. } | Self::Labels { hint, .. } => Some(hint.clone()),
             Self::Frames { .. } => {
-                Some("every channel and label folder needs one file per frame with the same number in its name".into())
+                Some("every channel and label needs one image per frame with the same time in its name; --missing skip leaves out what some lack".into())
             }
             Self::Constant { elsewhere: Some(_), .. } => {
                 Some("train on frames that show something: more positions, a longer movie, another --block or --seed".into())
