@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("core/output", &["error"]),
     ("core/plate", &["error", "output", "json_diff", "side_file"]),
     ("core/input", &["error", "memory", "side_file", "plate", "labels"]),
-    ("core/prepare", &["error", "seed", "plate", "input", "labels"]),
+    ("core/prepare", &["error", "seed", "plate", "input", "labels", "report"]),
     ("core/labels", &["error", "plate"]),
     ("core/phantom", &["error", "seed", "plate", "input"]),
     ("core/scores", &["error", "plate", "input", "labels"]),

@@ -47,7 +47,7 @@ fn a_good_sheet_is_printed_by_sample_with_paths_as_seen_from_here() {
 fn everything_wrong_is_listed_at_once_and_missing_paths_have_a_code_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("there")).unwrap();
-    fs::write(dir.path().join("file.tif"), "").unwrap();
+    fs::write(dir.path().join("file.czi"), "").unwrap();
     let sheet = write(dir.path(), "A,channel,phase,gone/phase,,\nA,channel,gfp,there,,\n");
     fail(
         "prepare",
@@ -57,7 +57,7 @@ fn everything_wrong_is_listed_at_once_and_missing_paths_have_a_code_of_their_own
     );
     succeed("prepare", &["check", &sheet, "--missing-ok"]);
 
-    let rows = "A,channel,phase,gone,,\nA,channel,phase,there,0,\nB,plate,,there,,\nC,channel,x,file.tif,,\n";
+    let rows = "A,channel,phase,gone,,\nA,channel,phase,there,0,\nB,plate,,there,,\nC,channel,x,file.czi,,\n";
     let sheet = write(dir.path(), rows);
     let words = [
         "5 problems",

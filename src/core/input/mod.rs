@@ -11,6 +11,7 @@ pub mod downscaled;
 pub(crate) mod file_names;
 pub mod folder;
 mod found;
+pub mod frame_stats;
 mod grid;
 mod headers;
 pub mod image_file;

@@ -8,12 +8,15 @@ use ndarray::{Array3, Array4, ArrayView2};
 use serde::Serialize;
 
 use super::downscaled::Downscaled;
+use super::frame_stats::FrameStats;
 use crate::error::DataError;
 use crate::plate::LabelMeta;
 use crate::plate::groups::frame_digest;
-use crate::plate::intensity::Histogram;
+use crate::plate::intensity::{CoarseHistogram, Histogram};
 use crate::plate::saturation::{is_limit, saturation};
 
+/// Bins of the histogram that is kept.
+const HISTOGRAM_BINS: usize = 128;
 /// Share of saturated pixels from which on a person should know.
 const MUCH_SATURATED: f64 = 0.001;
 
@@ -70,6 +73,8 @@ pub struct Survey {
     channels: Vec<Mutex<Raw>>,
     /// Digests of the anchor's frames by position and time; blank frames have none.
     digests: Mutex<BTreeMap<(usize, usize), u64>>,
+    /// What frames are like, by channel, position and time.
+    frames: Mutex<BTreeMap<(usize, usize, usize), FrameStats>>,
     /// Objects before and after downscaling, by label.
     pub(super) downscaled: Mutex<BTreeMap<String, Downscaled>>,
 }
@@ -113,6 +118,8 @@ pub struct ChannelQuality {
     pub saturation_value: Option<u16>,
     /// Frames in which every pixel is zero.
     pub zero_frames: Vec<String>,
+    /// How often counts occur.
+    pub histogram: CoarseHistogram,
 }
 
 impl Survey {
@@ -121,6 +128,7 @@ impl Survey {
         Self {
             channels: (0..channels).map(|_| Mutex::default()).collect(),
             digests: Mutex::default(),
+            frames: Mutex::default(),
             downscaled: Mutex::default(),
         }
     }
@@ -140,6 +148,9 @@ impl Survey {
             let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
             digests.insert((place.position, place.frame), digest);
         }
+        let stats = FrameStats::of(counts, channel == 0);
+        let place_of = (channel, place.position, place.frame);
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).insert(place_of, stats);
         let mut histogram = Histogram::default();
         histogram.add(counts);
         let mut raw = self.channels[channel].lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,6 +167,18 @@ impl Survey {
     pub fn digests(&self, position: usize, range: Range<usize>) -> Vec<u64> {
         let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         digests.range((position, range.start)..(position, range.end)).map(|(_, digest)| *digest).collect()
+    }
+
+    /// Returns the digest of one of the anchor's frames; blank frames have none.
+    pub fn digest(&self, place: Place) -> Option<u64> {
+        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        digests.get(&(place.position, place.frame)).copied()
+    }
+
+    /// Returns what a frame of a channel is like; zeros where it was not looked at.
+    pub fn frame_stats(&self, channel: usize, place: Place) -> FrameStats {
+        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.get(&(channel, place.position, place.frame)).cloned().unwrap_or_default()
     }
 
     /// Returns the quality of every channel.
@@ -175,6 +198,7 @@ impl Survey {
                 saturated: saturation.map_or(0.0, |s| s.share),
                 saturation_value: saturation.map(|s| s.value),
                 zero_frames: raw.zero_frames.clone(),
+                histogram: raw.histogram.coarse(HISTOGRAM_BINS),
             }
         };
         names.iter().zip(&self.channels).map(report).collect()

@@ -36,6 +36,17 @@ pub const ORIGINAL_RANGE: [f64; 2] = [150.0, 2350.0];
 /// Percentiles of the training pixels that become 0 and 1, in percent: a thousandth is clipped at each end.
 pub const PERCENTILES: [f64; 2] = [0.1, 99.9];
 
+/// How often counts occur, in bins of equal width, for pictures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CoarseHistogram {
+    /// First count of the first bin.
+    pub first: u16,
+    /// Counts per bin.
+    pub width: u16,
+    /// Share of the pixels in each bin, in [0, 1].
+    pub shares: Vec<f64>,
+}
+
 /// How often each of the 65,536 counts occurs.
 #[derive(Clone, Debug)]
 pub struct Histogram {
@@ -89,6 +100,16 @@ impl Histogram {
         let first = self.bins.iter().position(|&n| n > 0).unwrap_or(0);
         let last = self.bins.iter().rposition(|&n| n > 0).unwrap_or(0);
         (first as u16, last as u16)
+    }
+
+    /// Returns the shares of at most `most` bins of equal width from the smallest to the largest count.
+    pub fn coarse(&self, most: usize) -> CoarseHistogram {
+        let (first, last) = self.extremes();
+        let counts = usize::from(last - first) + 1;
+        let width = counts.div_ceil(most.max(1));
+        let bins = &self.bins[usize::from(first)..=usize::from(last)];
+        let share = |bin: &[u64]| bin.iter().sum::<u64>() as f64 / self.total.max(1) as f64;
+        CoarseHistogram { first, width: width as u16, shares: bins.chunks(width).map(share).collect() }
     }
 
     /// Returns the calibration to `lo..hi` with the shares of pixels outside of it.

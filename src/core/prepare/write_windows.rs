@@ -12,6 +12,7 @@ use crate::plate::clipping::{MUCH_LIGHT, clipped_light, keeping_percentile};
 use crate::plate::groups::SplitGroup;
 use crate::plate::intensity::{Histogram, Normalise, ORIGINAL_RANGE, frame_range};
 use crate::plate::{Calibration, Labels, PlateWriter, Sequence, SequenceMeta, Split};
+use crate::prepare::frame_quality::FrameQuality;
 use crate::prepare::label_forms::LabelForms;
 use crate::prepare::survey_labels::{LabelsSurvey, SurveyedLabels};
 use crate::prepare::windows::{Cut, Plan, Window};
@@ -30,6 +31,8 @@ pub struct Surveyed {
     pub warnings: Vec<String>,
     /// Quality per channel, over all frames as recorded.
     pub quality: Vec<ChannelQuality>,
+    /// Frames over time.
+    pub frames: FrameQuality,
     /// The split groups with the digests of their frames.
     pub groups: Vec<SplitGroup>,
     /// What the labels hold, and the tracks of those that were linked.
@@ -82,6 +85,7 @@ pub fn survey(
         }
     }
     let quality = survey.report(&channels);
+    let over_time = FrameQuality::of(&survey, &channels, &extent);
     let calibrate = |(c, histogram): (usize, &Histogram)| match normalise {
         Normalise::Percentile => histogram.percentile_calibration(percentiles).ok_or_else(|| {
             let value = histogram.extremes().0;
@@ -129,7 +133,7 @@ pub fn survey(
         .collect();
     let groups = groups(plan, frames, &survey);
     let labels = labels.finish(&survey)?;
-    Ok(Surveyed { calibrations, clipped_light, warnings, quality, groups, labels })
+    Ok(Surveyed { calibrations, clipped_light, warnings, quality, frames: over_time, groups, labels })
 }
 
 /// Returns the split groups with the digests of their frames, from the first to the last that a window shows: frames

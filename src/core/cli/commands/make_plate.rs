@@ -27,16 +27,21 @@ use crate::prepare::explain::no_test_part;
 use crate::prepare::label_forms::LabelForms;
 use crate::prepare::label_quality::LabelQuality;
 use crate::prepare::linked_labels::LinkedLabels;
+use crate::prepare::quality_page::{self, Quality};
 use crate::prepare::survey_labels::SurveyedLabels;
 use crate::prepare::tiles::coverage;
 use crate::prepare::windows::{self, Cut, Plan};
 use crate::prepare::write_windows::{self, Surveyed};
-use crate::report::overview;
+use crate::report::{Panel, overview};
 
 /// Name of the contact sheet in the plate.
 const PREVIEW: &str = "preview.png";
 /// Sequences on it.
 const PREVIEW_SEQUENCES: usize = 12;
+/// Name of the report in the plate.
+const REPORT: &str = "report.html";
+/// Positions of which the report shows a sequence.
+const REPORT_POSITIONS: usize = 24;
 
 /// What both routes have in common once their source is open.
 pub struct Job<'a> {
@@ -124,6 +129,9 @@ pub fn make_plate(
     }
     warnings.extend(surveyed.warnings.iter().cloned());
     warnings.extend(look_at_labels(&surveyed.labels));
+    if let Some(sentence) = surveyed.frames.sentence() {
+        tracing::info!("{sentence}");
+    }
     let source = LinkedLabels { source: *source, tracks: &surveyed.labels.tracks };
     for warning in &warnings {
         tracing::warn!("{warning}");
@@ -165,10 +173,16 @@ pub fn make_plate(
     let progress = Progress::new("writing sequences", count as u64, common.quiet);
     let shown = count.min(PREVIEW_SEQUENCES);
     let shown: BTreeSet<usize> = (0..shown).map(|i| i * count / shown).collect();
+    // The first sequence of each position.
+    let mut of_position: BTreeMap<usize, usize> = BTreeMap::new();
+    for (index, window) in plan.windows.iter().enumerate() {
+        of_position.entry(window.position).or_insert(index);
+    }
+    let positions: BTreeSet<usize> = of_position.values().copied().take(REPORT_POSITIONS).collect();
     let panels = Mutex::new(BTreeMap::new());
     let done = AtomicU64::new(0);
     write_windows::write(&source, &plan, cut, *normalise, &writer, &|index, sequence| {
-        if shown.contains(&index) {
+        if shown.contains(&index) || positions.contains(&index) {
             let caption = format!("{index} {}", sequence.meta.split_group);
             let panel = preview::panel(caption, &meta, sequence);
             panels.lock().unwrap_or_else(PoisonError::into_inner).insert(index, panel);
@@ -176,11 +190,32 @@ pub fn make_plate(
         progress.set(done.fetch_add(1, Ordering::Relaxed) + 1);
     })?;
     progress.finish();
-    let panels: Vec<_> = panels.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
-    overview(&panels).write_png(&writer.folder().join(PREVIEW))?;
+    let panels = panels.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let some = |wanted: &BTreeSet<usize>| -> Vec<Panel> {
+        panels.iter().filter(|(index, _)| wanted.contains(index)).map(|(_, panel)| panel.clone()).collect()
+    };
+    overview(&some(&shown)).write_png(&writer.folder().join(PREVIEW))?;
     let result = result(&job, &plan, Some(&surveyed), &warnings);
-    let quality =
-        json!({ "channels": surveyed.quality, "labels": surveyed.labels.quality, "warnings": warnings });
+    let quality = json!({
+        "channels": surveyed.quality,
+        "frames": surveyed.frames,
+        "labels": surveyed.labels.quality,
+        "warnings": warnings,
+    });
+    let in_split = |split| plan.windows.iter().filter(|w| w.split == split).count();
+    let page = quality_page::page(&Quality {
+        meta: &meta,
+        sequences: [Split::Train, Split::Val, Split::Test].map(in_split),
+        channels: &surveyed.quality,
+        frames: &surveyed.frames,
+        labels: &surveyed.labels.quality,
+        names: &job.names,
+        notes: &notes(&job.notes, Some(&surveyed)),
+        warnings: &warnings,
+        previews: &some(&positions),
+        not_shown: of_position.len() - positions.len(),
+    })?;
+    write_file(&writer.folder().join(REPORT), page.as_bytes())?;
     write_file(&writer.folder().join("quality.json"), format!("{quality:#}\n").as_bytes())?;
     record.write(writer.folder(), settings, "cpu", &result)?;
     before_naming()?;
@@ -242,6 +277,7 @@ fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[S
     json!({
         "plate": job.output,
         "preview": job.output.join(PREVIEW),
+        "report": job.output.join(REPORT),
         "sequences": plan.windows.len(),
         "sequences_per_split": per_split(&|split| windows(split).count()),
         "groups_per_split": per_split(&groups),
