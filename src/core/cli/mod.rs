@@ -7,6 +7,7 @@ pub mod args;
 pub mod commands;
 pub mod digest;
 pub mod failure;
+pub mod open_it;
 pub mod outputs;
 pub mod preview;
 pub mod progress;

@@ -46,21 +46,24 @@ pub fn page(quality: &Quality<'_>) -> Result<String, ReportError> {
     let meta = quality.meta;
     let frames: usize = quality.frames.positions.iter().map(|p| p.frame.len()).sum();
     let [train, val, test] = quality.sequences;
-    let size = |value: Option<f64>, unit: &str| {
-        value.map_or_else(|| format!("unknown {unit}"), |v| format!("{v} {unit}"))
+    let known = |what: &str, value: Option<f64>, unit: &str| match value {
+        Some(value) => format!("{what} {value} {unit}"),
+        None => format!("{what} unknown"),
     };
     let lead = format!(
-        "{} position(s), {frames} frames; {train} sequences for training, {val} for validation, {test} for the test, of {} \
-         frames and {} px; a pixel is {}, frames are {} apart.",
+        "{} position(s), {frames} frames; {train} sequences for training, {val} for validation, {test} for the test, of \
+         {} frames and {} px; {}, {}.",
         quality.frames.positions.len(),
         meta.frames,
         meta.width,
-        size(meta.pixel_size_um, "\u{b5}m"),
-        size(meta.frame_interval_s, "s")
+        known("pixel size", meta.pixel_size_um, "\u{b5}m"),
+        known("time between frames", meta.frame_interval_s, "s")
     );
     let mut page = Page::new("The recording, looked at", &lead);
     page.notes(Note::Warning, "Look at this before you train", quality.warnings);
-    page.notes(Note::Info, "What was done to the input", quality.notes);
+    let notes: Vec<String> =
+        quality.notes.iter().filter(|n| !quality.warnings.contains(n)).cloned().collect();
+    page.notes(Note::Info, "What was done to the input", &notes);
     if !quality.previews.is_empty() {
         page.heading("One sequence per position");
         let more = if quality.not_shown > 0 {
@@ -220,7 +223,7 @@ fn odd(frames: &FrameQuality) -> Table {
     let row = |o: &super::frame_quality::OddFrame| {
         vec![
             TableCell::text(&o.position),
-            TableCell { text: o.frame.to_string(), number: true, strong: false },
+            whole(o.frame),
             TableCell::text(&o.channel),
             TableCell::text(&o.what),
         ]
@@ -247,18 +250,18 @@ fn labels(all: &[LabelQuality]) -> Table {
         "frames without",
     ];
     let row = |q: &LabelQuality| {
-        let whole = |v: f64| TableCell::number(Some(v));
         let px = q.object_px.as_ref();
+        let or_none = |value: Option<u32>| value.map_or_else(|| TableCell::number(None), whole);
         vec![
             TableCell::text(&q.name),
-            whole(q.objects_per_frame.min as f64),
-            whole(q.objects_per_frame.median as f64),
-            whole(q.objects_per_frame.max as f64),
-            TableCell::number(px.map(|p| f64::from(p.p5))),
-            TableCell::number(px.map(|p| f64::from(p.median))),
-            TableCell::number(px.map(|p| f64::from(p.p95))),
-            whole(100.0 * q.coverage),
-            whole(q.frames_without_objects as f64),
+            whole(q.objects_per_frame.min),
+            whole(q.objects_per_frame.median),
+            whole(q.objects_per_frame.max),
+            or_none(px.map(|p| p.p5)),
+            or_none(px.map(|p| p.median)),
+            or_none(px.map(|p| p.p95)),
+            TableCell::number(Some(100.0 * q.coverage)),
+            whole(q.frames_without_objects),
         ]
     };
     Table {
@@ -266,4 +269,9 @@ fn labels(all: &[LabelQuality]) -> Table {
         rows: all.iter().map(row).collect(),
         ..Table::default()
     }
+}
+
+/// Returns a cell with a whole number.
+fn whole(value: impl std::fmt::Display) -> TableCell {
+    TableCell { text: value.to_string(), number: true, strong: false }
 }

@@ -173,12 +173,23 @@ fn adopt(tensor: RawTensor) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use lapsegan_core::seed::Stream;
+
     use super::super::equalized::channels_last;
     use super::super::resample::{filter_1331, upfirdn2d, upsample};
     use super::*;
 
+    thread_local! {
+        static DRAWN: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Returns the next random numbers of this thread. Libtorch's generator is that of all threads, so that its numbers
+    /// would depend on what other tests draw meanwhile.
     fn random(shape: &[i64]) -> Tensor {
-        Tensor::randn(shape, (Kind::Float, Device::Cpu))
+        let n = DRAWN.replace(DRAWN.get() + 1);
+        crate::tensor_rng::randn(Stream::GeneratorNoise, &[n], shape)
     }
 
     /// Checks value, gradients, and the gradients of a function of the gradients, in float32, against the composed form,
@@ -208,7 +219,9 @@ mod tests {
             ("second order", &got.3, &want.3, 2e-5),
         ] {
             for (i, (got, want)) in got.iter().zip(want).enumerate() {
-                let error = (got.to_kind(Kind::Double) - want).norm() / (want.norm() + 1e-12);
+                // Terms of size 1 may cancel, and leave their rounding.
+                let size = want.norm() + 0.1 * (want.numel() as f64).sqrt();
+                let error = (got.to_kind(Kind::Double) - want).norm() / size;
                 let error = error.double_value(&[]);
                 assert!(error < bound, "{name}, {part} {i}: relative error {error}");
             }
@@ -217,7 +230,6 @@ mod tests {
 
     #[test]
     fn compiled_forms_equal_the_composed_ones_to_the_second_order() {
-        tch::manual_seed(1);
         for (n, c, h, w) in [(2, 5, 3, 7), (3, 64, 32, 20), (1, 1, 1, 1)] {
             let x = || channels_last(&random(&[n, c, h, w]));
             for noises in [1, n] {
@@ -243,7 +255,6 @@ mod tests {
 
     #[test]
     fn filters_equal_their_definition_to_the_second_order() {
-        tch::manual_seed(2);
         let kernel = filter_1331(4.0, Device::Cpu);
         let x = channels_last(&random(&[2, 3, 6, 5]));
         for pad in [(2, 1), (2, 2)] {

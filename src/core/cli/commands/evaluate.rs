@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::score::{self, ScoreArgs};
 use crate::cli::args::{DeviceFlag, WithoutCommand};
+use crate::cli::open_it;
 use crate::cli::outputs::Outputs;
 use crate::cli::progress::{Progress, say};
 use crate::cli::record::Record;
@@ -137,6 +138,7 @@ fn compare(args: &CompareArgs, common: &Common) -> Outcome {
     record.write(pending.path(), &settings, "cpu", &result)?;
     pending.finish()?;
     say(&headline(&evaluation));
+    open_it::page(&args.output.join("report.html"));
     Ok(result)
 }
 

@@ -126,6 +126,9 @@ pub fn execute(args: &ExportArgs, program: &'static str) -> Outcome {
     result["files"] = json!(export::count_files(pending.path())?);
     record.write(pending.path(), &settings, "cpu", &result)?;
     pending.finish()?;
+    if let Some(command) = result["read_it"].as_str() {
+        tracing::info!("open it: {command}");
+    }
     Ok(result)
 }
 

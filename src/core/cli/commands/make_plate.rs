@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::digest::DigestFlag;
+use crate::cli::open_it;
 use crate::cli::preview;
 use crate::cli::progress::Progress;
 use crate::cli::record::Record;
@@ -221,6 +222,8 @@ pub fn make_plate(
     before_naming()?;
     writer.finish()?;
     job.digest.write(job.output)?;
+    open_it::plate(job.output);
+    open_it::page(&job.output.join(REPORT));
     Ok(result)
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::digest::DigestFlag;
+use crate::cli::open_it;
 use crate::cli::outputs::Outputs;
 use crate::cli::preview::{self, CONTACT_SHEET, SHEET_SEQUENCES};
 use crate::cli::progress::Progress;
@@ -97,5 +98,6 @@ pub fn execute(args: &MergeArgs) -> Outcome {
     record.write(writer.folder(), &json!({ "parts": args.parts }), "cpu", &result)?;
     writer.finish()?;
     args.digest.write(&args.output)?;
+    open_it::plate(&args.output);
     Ok(result)
 }

@@ -16,6 +16,7 @@ use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::commands::export::{self, ExportArgs};
 use lapsegan_core::cli::commands::merge::{self, MergeArgs};
 use lapsegan_core::cli::digest::DigestFlag;
+use lapsegan_core::cli::open_it;
 use lapsegan_core::cli::outputs::Outputs;
 use lapsegan_core::cli::preview::{self, CONTACT_SHEET, SHEET_SEQUENCES};
 use lapsegan_core::cli::progress::Progress;
@@ -203,5 +204,6 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
     record.write(writer.folder(), &settings, &device::name(device), &result)?;
     writer.finish()?;
     args.digest.write(output)?;
+    open_it::plate(output);
     Ok(result)
 }

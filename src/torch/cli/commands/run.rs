@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lapsegan_core::cli::open_it;
 use lapsegan_core::cli::outputs::Outputs;
 use lapsegan_core::cli::progress::{Progress, say};
 use lapsegan_core::cli::record::Record;
@@ -201,6 +202,9 @@ fn benchmark(args: &RunArgs) -> Outcome {
     record.write(folder.path(), &settings, &device_name, &result)?;
     folder.finish()?;
     say(&table.unwrap_or_default());
+    if args.shard.is_none() {
+        open_it::page(&args.output.join("report.html"));
+    }
     Ok(result)
 }
 

@@ -227,6 +227,9 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
         "peak_memory_mib": record::peak_memory_mib(),
     });
     record.write(&args.output, &run.identity.config, &device::name(device), &result)?;
+    let at = args.output.display();
+    tracing::info!("look at it: tensorboard --logdir {at}; pictures are in {at}/samples");
+    tracing::info!("go on with: generate --checkpoint {at} --output synthetic.ome.zarr");
     Ok(result)
 }
 
