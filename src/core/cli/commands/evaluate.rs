@@ -137,8 +137,8 @@ fn compare(args: &CompareArgs, common: &Common) -> Outcome {
     let result = summary(args, &evaluation);
     record.write(pending.path(), &settings, "cpu", &result)?;
     pending.finish()?;
-    say(&headline(&evaluation));
     open_it::page(&args.output.join("report.html"));
+    say(&headline(&evaluation));
     Ok(result)
 }
 

@@ -201,10 +201,10 @@ fn benchmark(args: &RunArgs) -> Outcome {
     result["notes"] = json!(notes);
     record.write(folder.path(), &settings, &device_name, &result)?;
     folder.finish()?;
-    say(&table.unwrap_or_default());
     if args.shard.is_none() {
         open_it::page(&args.output.join("report.html"));
     }
+    say(&table.unwrap_or_default());
     Ok(result)
 }
 
