@@ -1,7 +1,7 @@
 //! Plates as files that other tools read: frames, OME-TIFF, OME-Zarr 0.4, the Cell Tracking Challenge, and the training
 //! layouts of Cellpose, StarDist, Omnipose, nnU-Net and COCO.
 //!
-//! An [`Exporter`] writes one sequence at a time, several at once; what belongs to all of them is written at the end.
+//! An exporter writes one sequence at a time, several at once; what belongs to all of them is written at the end.
 
 mod coco;
 mod ctc;

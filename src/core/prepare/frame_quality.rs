@@ -144,6 +144,7 @@ fn median(values: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // a position with one run of frames
 mod tests {
     use ndarray::Array2;
 
