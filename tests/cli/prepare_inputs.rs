@@ -160,7 +160,8 @@ fn sparse_labels_are_an_option_that_says_what_it_keeps() {
     assert_eq!((&made["frame_interval_s"], &made["sequences"]), (&240.0.into(), &7.into()));
     let notes = made["notes"].to_string();
     assert!(
-        notes.contains("9 of 36 frames are in all channels and labels") && notes.contains("every 4th frame"),
+        notes.contains("9 of 36 frames are in all channels and labels")
+            && notes.contains("one of 4 frames was kept"),
         "{notes}"
     );
     let made = bench.prepare(&[&input[..], &["--missing", "empty"]].concat());

@@ -43,15 +43,11 @@ fn check_label(label: &Group, of_image: &Levels, ours: bool, log: &Log) -> Resul
     let error = |found: String| log.error(at, "label", found);
     let Some(levels) = levels(label, ours, true, log)? else { return Ok(()) };
     for axis in ["t", "z", "y", "x"] {
-        let (mine, theirs) = (levels.size(axis), of_image.size(axis));
-        if mine != theirs && mine.is_some() {
-            log.error(
-                at,
-                "shape",
-                format!("is {mine:?} along {axis}, and its image {theirs:?}")
-                    .replace("Some(", "")
-                    .replace(')', ""),
-            );
+        let (Some(mine), theirs) = (levels.size(axis), of_image.size(axis)) else { continue };
+        match theirs {
+            Some(theirs) if theirs == mine => {}
+            Some(theirs) => log.error(at, "shape", format!("is {mine} along {axis}, and its image {theirs}")),
+            None => log.error(at, "shape", format!("has an axis {axis}, and its image has none")),
         }
     }
     if levels.arrays.len() != of_image.arrays.len() {

@@ -137,6 +137,19 @@ impl PlaneRef {
     }
 }
 
+/// Returns the name of a channel that has none.
+pub(super) fn unnamed(index: usize) -> String {
+    format!("channel-{index}")
+}
+
+/// Returns a name for every channel: its own, with its number where two are equal, or its number alone.
+pub(super) fn channel_names(own: impl IntoIterator<Item = Option<String>>) -> Vec<String> {
+    let names: Vec<String> =
+        own.into_iter().enumerate().map(|(i, n)| n.unwrap_or_else(|| unnamed(i))).collect();
+    let twice = |name: &String| names.iter().filter(|n| *n == name).count() > 1;
+    names.iter().enumerate().map(|(i, n)| if twice(n) { format!("{n}-{i}") } else { n.clone() }).collect()
+}
+
 impl Listing {
     /// Returns an empty listing.
     pub(super) fn new(what: impl Into<String>) -> Self {

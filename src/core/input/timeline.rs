@@ -52,6 +52,14 @@ pub(super) fn timeline(positions: &[Vec<i64>]) -> Timeline {
     Timeline { step, indices, irregular }
 }
 
+/// Returns the median time from one frame to the next, of times by frame number; `None` where it is not above 0.
+pub(super) fn median_step(times: &BTreeMap<i64, f64>) -> Option<f64> {
+    let pairs = times.iter().zip(times.iter().skip(1));
+    let mut steps: Vec<f64> = pairs.map(|((a, at), (b, bt))| (bt - at) / (b - a) as f64).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.get(steps.len() / 2).copied().filter(|step| step.is_finite() && *step > 0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +84,14 @@ mod tests {
         assert_eq!((found.indices[0].as_slice(), found.irregular), (&[0, 1, 2, 3, 4, 5][..], None));
         let found = timeline(&[vec![0, 600, 1200, 1500, 2100, 2700]]);
         assert_eq!(found.irregular, Some((300, 600)));
+    }
+
+    #[test]
+    fn the_median_step_passes_over_pauses_and_late_frames() {
+        let of = |times: &[(i64, f64)]| median_step(&times.iter().copied().collect());
+        assert_eq!(of(&[(0, 0.0), (1, 5.0), (2, 10.0), (3, 99.0)]), Some(5.0));
+        assert_eq!(of(&[(0, 0.0), (4, 20.0)]), Some(5.0));
+        assert_eq!((of(&[(0, 3.0)]), of(&[(0, 1.0), (1, 1.0)])), (None, None));
     }
 
     #[test]

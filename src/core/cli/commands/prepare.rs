@@ -377,7 +377,7 @@ fn sizes(settings: &PrepareSettings, recording: &mut Recording) -> (Option<f64>,
     if recording.every != 1.0
         && let Some(s) = interval
     {
-        recording.notes.push(format!("every {}th frame was kept: {s} s lie between them", recording.every));
+        recording.notes.push(format!("one of {} frames was kept: {s} s lie between them", recording.every));
     }
     let files = recording.scale;
     for (flag, given, told, unit) in [

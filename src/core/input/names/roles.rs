@@ -31,6 +31,7 @@ pub(super) fn roles(fields: &[Field]) -> Vec<Role> {
     for role in [Role::Time, Role::Clock, Role::Channel, Role::Z] {
         one_of(fields, &mut roles, role);
     }
+    same_positions(fields, &mut roles);
     companions(fields, &mut roles);
     clocks(fields, &mut roles);
     the_only_number(fields, &mut roles);
@@ -70,6 +71,17 @@ fn one_of(fields: &[Field], roles: &mut [Role], role: Role) {
             _ => fields[i].rises_with(&fields[first]),
         };
         roles[i] = if same { Role::Same } else { Role::Unknown };
+    }
+}
+
+/// Positions that go with each other are one: a folder `xy01` of files `exp_xy01_t3`. Others are parts of it, as a well
+/// and a field in it.
+fn same_positions(fields: &[Field], roles: &mut [Role]) {
+    for i in 0..fields.len() {
+        let goes = |k: usize| roles[k] == Role::Position && fields[k].goes_with(&fields[i]);
+        if roles[i] == Role::Position && (0..i).any(goes) {
+            roles[i] = Role::Same;
+        }
     }
 }
 
@@ -158,6 +170,8 @@ mod tests {
         assert_eq!(read(&["t000_BF", "t000_GFP", "t001_BF", "t001_GFP"]), "TC");
         assert_eq!(read(&["Pos0_t0_z0", "Pos0_t0_z1", "Pos1_t0_z0", "Pos1_t1_z1"]), "PTZ");
         assert_eq!(read(&["B02_t0", "B03_t0", "B02_t1"]), "PT");
+        assert_eq!(read(&["B02_s1_t0", "B03_s1_t0", "B02_s2_t0"]), "PP");
+        assert_eq!(read(&["pos1_xy1_t0", "pos2_xy2_t0", "pos2_xy2_t1"]), "P=T");
         assert_eq!(read(&["Pos0", "Pos1", "Pos2"]), "P");
     }
 

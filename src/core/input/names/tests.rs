@@ -91,7 +91,8 @@ fn positions_channels_and_planes_are_not_time() {
     assert_eq!(last(&["p1/t0.tif", "p1/t1.tif"]), (text("p1"), None, None, Some(1)));
     let two = last(&["channel1/C1-MAX_t0.tif", "channel1/C1-MAX_t10.tif", "channel2/C2-MAX_t10.tif"]);
     assert_eq!(two, (None, text("channel2"), None, Some(10)));
-    assert_eq!(last(&["xy01/exp_xy01_t1.tif", "xy02/exp_xy02_t1.tif", "xy02/exp_xy02_t2.tif"]).3, Some(2));
+    let twice = last(&["xy01/exp_xy01_t1.tif", "xy02/exp_xy02_t1.tif", "xy02/exp_xy02_t2.tif"]);
+    assert_eq!(twice, (text("xy02"), None, None, Some(2)));
     let pos = last(&["exp_MMStack_Pos0.ome.tif", "exp_MMStack_Pos1.ome.tif"]);
     assert_eq!(pos, (text("position-1"), None, None, None));
 }

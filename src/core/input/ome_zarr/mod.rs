@@ -12,7 +12,7 @@ pub(super) use level::Level;
 use metadata::{Axis, Group, Image};
 
 use super::file_names::{list_folders, name, natural};
-use super::listing::{Listing, Plane, PlaneRef};
+use super::listing::{Listing, Plane, PlaneRef, channel_names};
 use crate::error::DataError;
 
 /// Returns whether a folder is a Zarr store, or a part of one.
@@ -165,15 +165,7 @@ fn add_planes(
 ) -> Result<(), DataError> {
     let level = Arc::new(Level::open(&group.folder.join(&image.array), &image.axes)?);
     let [times, channels, depths] = [Axis::T, Axis::C, Axis::Z].map(|axis| level.size(axis));
-    let names: Vec<String> = (0..channels as usize)
-        .map(|c| image.channels.get(c).cloned().flatten().unwrap_or_else(|| format!("channel-{c}")))
-        .collect();
-    let twice = |name: &String| names.iter().filter(|n| *n == name).count() > 1;
-    let names: Vec<String> = names
-        .iter()
-        .enumerate()
-        .map(|(i, n)| if twice(n) { format!("{n}-{i}") } else { n.clone() })
-        .collect();
+    let names = channel_names((0..channels as usize).map(|c| image.channels.get(c).cloned().flatten()));
     if listing.channels.is_empty() {
         listing.scale = image.scale;
         if let (Some(width), Some(height)) = (image.scale.pixel_size_um, image.pixel_height_um) {

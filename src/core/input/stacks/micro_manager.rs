@@ -10,6 +10,7 @@ use super::{InFile, Layout, contradiction, unnamed};
 use crate::error::DataError;
 use crate::input::listing::Scale;
 use crate::input::tiff::stack::Stack;
+use crate::input::timeline::median_step;
 use crate::input::units::positive;
 
 /// What the JSON of a page says of it.
@@ -106,10 +107,7 @@ fn interval(abouts: &[About]) -> Option<f64> {
     let mut times: BTreeMap<i64, f64> = BTreeMap::new();
     let same = |a: &&About| a.channel == first.channel && a.position == first.position && a.z == first.z;
     for about in abouts.iter().filter(same) {
-        times.insert(about.t, about.elapsed_ms?);
+        times.insert(about.t, about.elapsed_ms? / 1000.0);
     }
-    let steps = times.iter().zip(times.iter().skip(1));
-    let mut steps: Vec<f64> = steps.map(|((a, at), (b, bt))| (bt - at) / (b - a) as f64 / 1000.0).collect();
-    steps.sort_by(f64::total_cmp);
-    steps.get(steps.len() / 2).copied().and_then(positive)
+    median_step(&times)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use plain::Pages;
 
-use super::listing::Scale;
+use super::listing::{Scale, unnamed};
 use super::tiff::Page;
 use super::tiff::stack::{self, Stack};
 use crate::error::DataError;
@@ -75,11 +75,6 @@ pub(super) fn layout(
 }
 
 pub(super) use ome_tiff::Files;
-
-/// Returns a channel without a name.
-fn unnamed(index: usize) -> String {
-    format!("channel-{index}")
-}
 
 /// Gives every page of a stack its place; `place` returns channel, focal plane and time of a page.
 fn pages(path: &Path, stack: &Stack, place: impl Fn(usize) -> InFilePlace) -> Vec<InFile> {

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ome_xml::{self, Image, Ome};
-use super::{InFile, Layout, contradiction, unnamed};
+use super::{InFile, Layout, contradiction};
 use crate::error::DataError;
+use crate::input::listing;
 use crate::input::tiff::stack::{self, Stack};
-use crate::input::units::positive;
+use crate::input::timeline::median_step;
 use crate::side_file;
 
 /// Files of a folder that belong to sets which were read already.
@@ -161,26 +162,20 @@ fn planes(
     Ok(())
 }
 
-/// Returns a name for every channel; equal ones get their number.
+/// Returns a name for every channel.
 fn channel_names(image: &Image) -> Vec<String> {
-    let name = |i: usize| image.channels.get(i).and_then(|c| c.name.clone()).unwrap_or_else(|| unnamed(i));
-    let names: Vec<String> = (0..image.size_c).map(name).collect();
-    let twice = |name: &String| names.iter().filter(|n| *n == name).count() > 1;
-    names.iter().enumerate().map(|(i, n)| if twice(n) { format!("{n}-{i}") } else { n.clone() }).collect()
+    listing::channel_names((0..image.size_c).map(|i| image.channels.get(i).and_then(|c| c.name.clone())))
 }
 
 /// Returns the median time between frames of the first channel and plane, in seconds.
 fn interval(image: &Image) -> Option<f64> {
-    let mut times: BTreeMap<usize, f64> = BTreeMap::new();
+    let mut times: BTreeMap<i64, f64> = BTreeMap::new();
     for ([c, z, t], s) in &image.moments {
         if *c == 0 && *z == 0 {
-            times.insert(*t, *s);
+            times.insert(*t as i64, *s);
         }
     }
-    let pairs = times.iter().zip(times.iter().skip(1));
-    let mut steps: Vec<f64> = pairs.map(|((a, at), (b, bt))| (bt - at) / (b - a) as f64).collect();
-    steps.sort_by(f64::total_cmp);
-    steps.get(steps.len() / 2).copied().and_then(positive)
+    median_step(&times)
 }
 
 /// Returns a file of the same folder, whatever folders its name tells of.
