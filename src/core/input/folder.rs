@@ -33,10 +33,15 @@ pub struct Reading {
 pub(super) fn list_folder(folder: &Path, reading: &Reading) -> Result<Listing, DataError> {
     let Files { images, folders } = list(folder)?;
     if !images.is_empty() && !folders.is_empty() {
-        return Err(DataError::Frames {
+        let (image, sub) = (name(&images[0]), folders[0].display());
+        return Err(DataError::Unusable {
             path: folder.to_owned(),
-            found: "holds frames as well as sub-folders".into(),
+            found: format!("holds frames as well as sub-folders ({image}, {})", name(&folders[0])),
             expected: "either frames of one position, or one sub-folder per position".into(),
+            hint: format!(
+                "say which are meant: --channel NAME={sub} takes a sub-folder, --channel NAME='{}/*.tif' the frames beside",
+                folder.display()
+            ),
         });
     }
     let plain = |path| Entry { path, folder: None };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::file_names::name;
+use super::file_names::{list, name};
 use crate::error::DataError;
 
 /// What a channel or label is read from.
@@ -38,6 +38,18 @@ pub(super) fn no_frames(folder: &Path) -> DataError {
         let ending =
             Path::new(file).extension().map_or_else(String::new, |e| format!(".{}", e.to_string_lossy()));
         *endings.entry(ending).or_default() += 1;
+    }
+    // Frames that lie deeper are the usual reason.
+    let below = names.iter().map(|n| folder.join(n)).filter(|sub| sub.is_dir());
+    let mut below =
+        below.filter(|sub| list(sub).is_ok_and(|l| !l.images.is_empty() || !l.folders.is_empty()));
+    if let Some(sub) = below.next() {
+        return DataError::Unusable {
+            path: folder.to_owned(),
+            found: format!("holds no TIFF or PNG file itself, but the folder {}", name(&sub)),
+            expected,
+            hint: format!("give the folders that hold the frames, as in --channel NAME={}", sub.display()),
+        };
     }
     let most = endings.iter().max_by_key(|(_, n)| **n);
     let found = match most {
