@@ -45,6 +45,8 @@ streams! {
     PhantomCamera = 11,
     /// Prepare: which positions or blocks go to which split. Counters: seed.
     Splits = 12,
+    /// Prepare: which tiles without an object are kept. Counters: seed, split.
+    EmptyTiles = 13,
     /// Generate: latent and noise of a sequence. Counters: seed, sequence.
     Sequence = 20,
     /// Generate: the latents behind the mean of truncation. No counters, since the mean belongs to the checkpoint.

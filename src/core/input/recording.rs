@@ -368,6 +368,26 @@ impl Source for Recording {
         Ok(Frames { image, labels })
     }
 
+    fn load_labels(
+        &self,
+        position: usize,
+        range: Range<usize>,
+    ) -> Result<BTreeMap<String, Array3<u32>>, DataError> {
+        let channels = self.channels.len();
+        let frames: Vec<&Vec<Planes>> =
+            self.positions[position].frames.range(range).map(|(_, planes)| planes).collect();
+        let size = self.extent().size;
+        let load = |(i, label): (usize, &Input)| {
+            let planes = frames.par_iter().map(|planes| self.label(i, &planes[channels + i], None));
+            let mut all = Array3::zeros((frames.len(), size.0, size.1));
+            for (t, plane) in planes.collect::<Result<Vec<_>, _>>()?.iter().enumerate() {
+                all.index_axis_mut(Axis(0), t).assign(plane);
+            }
+            Ok((label.name.clone(), all))
+        };
+        self.labels.iter().enumerate().map(load).collect()
+    }
+
     fn parents(&self, position: usize, label: &str) -> BTreeMap<u32, u32> {
         let told = self
             .parents

@@ -60,6 +60,18 @@ pub trait Source: Sync {
         survey: Option<&Survey>,
     ) -> Result<Frames, DataError>;
 
+    /// Returns the labels alone of the frames `range` of a position.
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    fn load_labels(
+        &self,
+        position: usize,
+        range: Range<usize>,
+    ) -> Result<BTreeMap<String, Array3<u32>>, DataError> {
+        Ok(self.load(position, range, None)?.labels)
+    }
+
     /// Returns child and parent ids of a label, where divisions are known.
     fn parents(&self, position: usize, label: &str) -> BTreeMap<u32, u32>;
 

@@ -1,7 +1,8 @@
 //! Says in words why a plan shows less than the recording holds.
 
 use crate::input::source::Extent;
-use crate::prepare::windows::{Cut, blocks};
+use crate::prepare::spans::blocks;
+use crate::prepare::windows::Cut;
 
 /// Share of a recording's frames that may be dropped before it is a warning.
 const MANY: f64 = 0.34;
@@ -19,6 +20,8 @@ pub struct Dropped {
     pub between_blocks: usize,
     /// Frames that `--stride` passes over.
     pub passed_over: usize,
+    /// Frames in which there is nothing to place a tile on.
+    pub without_tile: usize,
 }
 
 impl Dropped {
@@ -37,7 +40,7 @@ impl Dropped {
 
     /// Returns how many there are.
     pub fn total(&self) -> usize {
-        self.short_runs + self.between_blocks + self.passed_over
+        self.short_runs + self.between_blocks + self.passed_over + self.without_tile
     }
 
     /// Returns a sentence on them and whether it is a warning; `None` where nothing was dropped.
@@ -54,6 +57,9 @@ impl Dropped {
         }
         if self.passed_over > 0 {
             causes.push(format!("{} passed over by --stride {}", self.passed_over, cut.stride));
+        }
+        if self.without_tile > 0 {
+            causes.push(format!("{} show nothing to place a tile on", self.without_tile));
         }
         if self.short_runs > 0 {
             let names = &self.without_window[..self.without_window.len().min(MOST_NAMES)];
@@ -72,8 +78,15 @@ impl Dropped {
     }
 }
 
-/// Returns why a single movie has no test part: it is one block, for one of three reasons.
-pub fn no_test_part(extent: &Extent, cut: &Cut) -> String {
+/// Returns why there is no test part: its frames show nothing to place a tile on, or a single movie is one block, for
+/// one of three reasons.
+pub fn no_test_part(extent: &Extent, cut: &Cut, without_tile: usize) -> String {
+    if without_tile > 0 {
+        return format!(
+            "there is no test part: its frames are among the {without_tile} that show nothing to place a tile on; \
+             another --seed deals positions to other parts"
+        );
+    }
     let (all, t) = (frames(extent), cut.frames);
     let several = |block| {
         let cut = Cut { block, ..cut.clone() };
@@ -110,10 +123,10 @@ mod tests {
     use std::ops::Range;
 
     use super::*;
-    use crate::prepare::windows::{Tiles, plan};
+    use crate::prepare::windows::{Tiles, plan_fixed as plan};
 
     fn cut(stride: usize, block: Option<usize>) -> Cut {
-        Cut { frames: 3, stride, size: 8, tiles: Tiles::Grid, block, seed: 0 }
+        Cut { stride, block, tiles: Tiles::Grid, ..Cut::standard(8) }
     }
 
     fn recording(positions: &[&[Range<usize>]]) -> Extent {
@@ -150,9 +163,9 @@ mod tests {
             let cut = cut(1, block);
             let plan = plan(&extent, &cut).unwrap();
             assert!(plan.windows.iter().all(|w| w.split == crate::plate::Split::Train));
-            let reason = no_test_part(&extent, &cut);
+            let reason = no_test_part(&extent, &cut, 0);
             assert!(reason.contains(part), "{reason}");
         }
-        assert!(no_test_part(&recording(&[&[0..8]]), &cut(1, Some(5))).contains("too short"));
+        assert!(no_test_part(&recording(&[&[0..8]]), &cut(1, Some(5)), 0).contains("too short"));
     }
 }

@@ -1,10 +1,12 @@
 //! Which tiles are cut from a frame, and how much of it they show.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
+use crate::prepare::spans::Span;
 
 /// Rows and columns of the smallest tile.
 pub const LEAST_SIZE: usize = 8;
@@ -19,13 +21,19 @@ pub enum Tiles {
     Grid,
     /// One, from the middle.
     Centre,
+    /// One on every labelled object, and some without any.
+    Objects,
+    /// One on every trap: on what labels of structure show, or on given coordinates.
+    Trap,
 }
 
 impl Tiles {
     /// The words of the settings, with what they mean.
-    pub const WORDS: [(&'static str, &'static str); 2] = [
+    pub const WORDS: [(&'static str, &'static str); 4] = [
         ("grid", "As few as cover the whole frame; they overlap where its sides are no multiples of PX"),
         ("centre", "One, from the middle"),
+        ("objects", "One on every labelled object, neighbours in one; --empty adds some without any"),
+        ("trap", "One on every trap that --structure shows, or on every line of --centres"),
     ];
 }
 
@@ -64,13 +72,34 @@ pub fn tile_size(
     }
 }
 
-/// Returns the first row and column of every tile of a frame.
+/// First rows and columns of tiles.
+#[derive(Debug)]
+pub(super) enum Corners {
+    /// The same in every frame.
+    Same(Vec<(usize, usize)>),
+    /// By position and first frame of a span.
+    Placed(BTreeMap<(usize, usize), Vec<(usize, usize)>>),
+}
+
+impl Corners {
+    /// Returns those of a span.
+    pub(super) fn of(&self, span: &Span) -> &[(usize, usize)] {
+        match self {
+            Self::Same(corners) => corners,
+            Self::Placed(corners) => {
+                corners.get(&(span.position, span.first_frame)).map_or(&[], Vec::as_slice)
+            }
+        }
+    }
+}
+
+/// Returns the first row and column of every tile of a frame, where they are the same in all.
 pub(super) fn corners((rows, columns): (usize, usize), size: usize, tiles: Tiles) -> Vec<(usize, usize)> {
     let across = starts(columns, size, tiles);
     starts(rows, size, tiles).into_iter().flat_map(|y| across.iter().map(move |&x| (y, x))).collect()
 }
 
-/// Returns the share of a frame's pixels that its tiles show, in [0, 1].
+/// Returns the share of a frame's pixels that its tiles show, in [0, 1], where they are the same in all frames.
 pub fn coverage((rows, columns): (usize, usize), size: usize, tiles: Tiles) -> f64 {
     let shown = |length: usize| {
         let mut end = 0;
@@ -89,7 +118,7 @@ pub fn coverage((rows, columns): (usize, usize), size: usize, tiles: Tiles) -> f
 fn starts(length: usize, size: usize, tiles: Tiles) -> Vec<usize> {
     match (tiles, length.div_ceil(size)) {
         (Tiles::Centre, _) | (_, 1) => vec![(length - size) / 2],
-        (Tiles::Grid, count) => (0..count).map(|i| (i * (length - size)) / (count - 1)).collect(),
+        (_, count) => (0..count).map(|i| (i * (length - size)) / (count - 1)).collect(),
     }
 }
 

@@ -1,19 +1,16 @@
 //! From recordings to windows of T frames: which frames, which tile of them, and which split.
 //!
-//! Windows of two split groups never share a frame. Several positions are split by position; a single movie is split
-//! into blocks of time with a gap between them.
-
-use std::ops::Range;
-
-use rand::seq::SliceRandom;
+//! Windows of two split groups never share a frame.
 
 use crate::error::DataError;
-use crate::input::source::Extent;
+use crate::input::source::{Extent, Source};
 use crate::plate::Split;
+use crate::prepare::centres::Centres;
 use crate::prepare::explain::Dropped;
+use crate::prepare::placed_tiles::{Placed, on_objects, on_traps};
+use crate::prepare::spans::{Span, Spans, spans};
 pub use crate::prepare::tiles::Tiles;
-use crate::prepare::tiles::{LEAST_SIZE, corners};
-use crate::seed::{self, Stream};
+use crate::prepare::tiles::{Corners, LEAST_SIZE, corners};
 
 /// How windows are cut.
 #[derive(Clone, Debug)]
@@ -26,10 +23,30 @@ pub struct Cut {
     pub size: usize,
     /// Which tiles.
     pub tiles: Tiles,
+    /// Share of the windows that show no object, in [0, 1), where tiles are placed on objects.
+    pub empty: f64,
+    /// Middles of tiles, where they are given.
+    pub centres: Option<Centres>,
     /// Frames per block of a single movie; `None` chooses for at least nine blocks.
     pub block: Option<usize>,
     /// Seed that deals positions to splits.
     pub seed: u64,
+}
+
+impl Cut {
+    /// Returns the cut of one tile of `size` pixels from the middle of each frame, T = 3.
+    pub fn standard(size: usize) -> Self {
+        Self {
+            frames: 3,
+            stride: 1,
+            size,
+            tiles: Tiles::Centre,
+            empty: 0.0,
+            centres: None,
+            block: None,
+            seed: 0,
+        }
+    }
 }
 
 /// One window: T frames of one tile of one position.
@@ -58,76 +75,80 @@ pub struct Plan {
     pub dropped_frames: usize,
     /// Why no window shows them.
     pub dropped: Dropped,
+    /// What tiles were placed on, where they were.
+    pub placed: Option<Placed>,
 }
 
-/// Plans the windows of a recording.
+/// Plans the windows of a recording; where tiles are placed on what labels show, those are read.
 ///
 /// # Errors
-/// [`DataError::Setting`] where a tile does not fit the frame, or no run of frames is as long as a window.
-pub fn plan(extent: &Extent, cut: &Cut) -> Result<Plan, DataError> {
+/// [`DataError::Setting`] where a tile does not fit the frame, no run of frames is as long as a window, or there is
+/// nothing to place tiles on; [`DataError`] of a label image.
+pub fn plan(source: &dyn Source, cut: &Cut) -> Result<Plan, DataError> {
+    let extent = source.extent();
+    let place = match cut.tiles {
+        Tiles::Grid | Tiles::Centre => return plan_fixed(&extent, cut),
+        Tiles::Objects => on_objects,
+        Tiles::Trap => on_traps,
+    };
+    check(&extent, cut)?;
+    let spans = spans(&extent, cut)?;
+    let (corners, placed) = place(source, &spans.spans, cut)?;
+    Ok(Plan { placed: Some(placed), ..windows(spans, &corners, cut.frames) })
+}
+
+/// Plans the windows of a recording whose tiles are the same in all frames.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) fn plan_fixed(extent: &Extent, cut: &Cut) -> Result<Plan, DataError> {
     check(extent, cut)?;
-    let corners = corners(extent.size, cut.size, cut.tiles);
-    // A position without a run as long as a window has no part in the splits: it would leave one of them empty.
-    let usable: Vec<usize> = (0..extent.positions.len())
-        .filter(|&i| extent.positions[i].1.iter().any(|run| run.len() >= cut.frames))
-        .collect();
-    let single_movie = usable.len() == 1;
-    // (position, frames, split, group); a group may have several parts where frames are missing.
-    let mut parts: Vec<(usize, Range<usize>, Split, String)> = Vec::new();
-    if single_movie {
-        let (name, runs) = &extent.positions[usable[0]];
-        for (i, (block, split)) in blocks(runs, cut).into_iter().enumerate() {
-            parts.push((usable[0], block, split, format!("{name}/block-{i:02}")));
-        }
-    } else {
-        let splits = deal(usable.len(), cut.seed);
-        for (&position, split) in usable.iter().zip(splits) {
-            let (name, runs) = &extent.positions[position];
-            parts.extend(runs.iter().map(|run| (position, run.clone(), split, name.clone())));
-        }
-    }
-    let mut dropped = Dropped::of_short_runs(extent, cut.frames);
-    if single_movie {
-        dropped.between_blocks = extent.positions[usable[0]]
-            .1
-            .iter()
-            .map(ExactSizeIterator::len)
-            .filter(|&n| n >= cut.frames)
-            .sum::<usize>()
-            - parts.iter().map(|(_, block, ..)| block.len()).sum::<usize>();
-    }
+    let corners = Corners::Same(corners(extent.size, cut.size, cut.tiles));
+    Ok(windows(spans(extent, cut)?, &corners, cut.frames))
+}
+
+/// Cuts the tiles of every span.
+fn windows(spans: Spans, corners: &Corners, frames: usize) -> Plan {
+    let Spans { spans, single_movie, mut dropped } = spans;
     let mut windows = Vec::new();
-    for (position, frames, split, group) in parts {
-        let starts: Vec<usize> =
-            (frames.start..frames.end).step_by(cut.stride).filter(|s| s + cut.frames <= frames.end).collect();
-        if frames.len() >= cut.frames {
-            dropped.passed_over += frames.len();
+    // Frames of spans, and of those that have a tile, each once.
+    let (mut all, mut shown) = (Ends::default(), Ends::default());
+    for span in spans {
+        let corners = corners.of(&span);
+        all.add(&span, frames);
+        if !corners.is_empty() {
+            shown.add(&span, frames);
         }
-        let mut end = 0;
-        for first_frame in starts {
-            dropped.passed_over -= first_frame + cut.frames - end.max(first_frame);
-            end = first_frame + cut.frames;
-            windows.extend(corners.iter().map(|&corner| Window {
-                position,
-                first_frame,
-                corner,
-                split,
-                group: group.clone(),
-            }));
+        let Span { position, first_frame, split, group } = span;
+        windows.extend(corners.iter().map(|&corner| Window {
+            position,
+            first_frame,
+            corner,
+            split,
+            group: group.clone(),
+        }));
+    }
+    dropped.without_tile = all.frames - shown.frames;
+    Plan { windows, single_movie, dropped_frames: dropped.total(), dropped, placed: None }
+}
+
+/// Counts frames of spans that come by position and time.
+#[derive(Default)]
+struct Ends {
+    position: usize,
+    end: usize,
+    frames: usize,
+}
+
+impl Ends {
+    fn add(&mut self, span: &Span, frames: usize) {
+        if span.position != self.position {
+            (self.position, self.end) = (span.position, 0);
         }
+        let end = span.first_frame + frames;
+        self.frames += end - self.end.max(span.first_frame);
+        self.end = end;
     }
-    if windows.is_empty() {
-        let longest = extent.positions.iter().flat_map(|(_, runs)| runs).map(ExactSizeIterator::len).max();
-        return Err(DataError::Setting {
-            field: "--frames",
-            found: cut.frames.to_string(),
-            expected: format!(
-                "at most the {} consecutive frames that the recording has",
-                longest.unwrap_or(0)
-            ),
-        });
-    }
-    Ok(Plan { windows, single_movie, dropped_frames: dropped.total(), dropped })
 }
 
 fn check(extent: &Extent, cut: &Cut) -> Result<(), DataError> {
@@ -156,66 +177,19 @@ fn check(extent: &Extent, cut: &Cut) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Returns the blocks of a single movie, in time order, none closer than T frames to another.
-pub(super) fn blocks(runs: &[Range<usize>], cut: &Cut) -> Vec<(Range<usize>, Split)> {
-    let gap = cut.frames;
-    let total: usize = runs.iter().map(ExactSizeIterator::len).sum();
-    // n blocks and n - 1 gaps: nine of them where the movie allows.
-    let length = cut.block.unwrap_or_else(|| (total.saturating_sub(8 * gap) / 9).max(cut.frames));
-    let mut blocks = Vec::new();
-    let mut free = 0;
-    for run in runs {
-        // The gap is counted in frame numbers, so that missing frames do not shorten it.
-        let mut start = run.start.max(free);
-        while start + cut.frames <= run.end {
-            let end = (start + length).min(run.end);
-            blocks.push(start..end);
-            start = end + gap;
-            free = start;
-        }
-    }
-    let count = blocks.len();
-    blocks.into_iter().enumerate().map(|(i, block)| (block, pattern(i, count))).collect()
-}
-
-fn pattern(index: usize, count: usize) -> Split {
-    match (count, index % 4) {
-        (2, 1) | (3, 2) | (_, 3) => Split::Test,
-        (_, 1) => Split::Val,
-        _ => Split::Train,
-    }
-}
-
-/// Deals positions to splits: about 60 % train, 20 % val, 20 % test, at least one each while there are enough.
-fn deal(count: usize, seed: u64) -> Vec<Split> {
-    let fifth = (count as f64 * 0.2).round().max(1.0) as usize;
-    let test = fifth.min(count.saturating_sub(1));
-    let val = if count >= 3 { fifth.min(count - 1 - test) } else { 0 };
-    let mut order: Vec<usize> = (0..count).collect();
-    order.shuffle(&mut seed::rng(Stream::Splits, &[seed]));
-    let mut splits = vec![Split::Train; count];
-    for (rank, &position) in order.iter().enumerate() {
-        if rank < test {
-            splits[position] = Split::Test;
-        } else if rank < test + val {
-            splits[position] = Split::Val;
-        }
-    }
-    splits
-}
-
 #[cfg(test)]
 #[allow(clippy::single_range_in_vec_init)] // a position with one run of frames
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::ops::Range;
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{plan_fixed as plan, *};
     use crate::prepare::tiles::coverage;
 
     fn cut(frames: usize) -> Cut {
-        Cut { frames, stride: 1, size: 8, tiles: Tiles::Centre, block: None, seed: 0 }
+        Cut { frames, ..Cut::standard(8) }
     }
 
     fn movie(frames: usize) -> Extent {
@@ -243,20 +217,6 @@ mod tests {
         assert_eq!(splits(5), [Split::Train]);
         assert_eq!(splits(9), [Split::Train, Split::Test]);
         assert_eq!(splits(15), [Split::Train, Split::Val, Split::Test]);
-    }
-
-    #[test]
-    fn positions_stay_whole_and_the_seed_deals_them() {
-        let count = |splits: &[Split], split| splits.iter().filter(|&&s| s == split).count();
-        for (n, expected) in [(2, (1, 0, 1)), (3, (1, 1, 1)), (5, (3, 1, 1)), (24, (14, 5, 5))] {
-            let splits = deal(n, 3);
-            assert_eq!(
-                (count(&splits, Split::Train), count(&splits, Split::Val), count(&splits, Split::Test)),
-                expected
-            );
-            assert_eq!(splits, deal(n, 3));
-        }
-        assert_ne!(deal(24, 3), deal(24, 4));
     }
 
     #[test]
@@ -321,7 +281,8 @@ mod tests {
             let count = positions.iter().filter(usable).count();
             let extent = Extent { positions: positions.clone(), size };
             let tiles = if grid { Tiles::Grid } else { Tiles::Centre };
-            let cut = Cut { frames, stride, size: 8, tiles, block: block.map(|b| b + frames), seed };
+            let block = block.map(|b| b + frames);
+            let cut = Cut { frames, stride, tiles, block, seed, ..Cut::standard(8) };
             let Ok(plan) = plan(&extent, &cut) else { return Ok(()) };
             let mut owner: BTreeMap<(usize, usize), (&str, Split)> = BTreeMap::new();
             for w in &plan.windows {

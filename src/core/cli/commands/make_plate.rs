@@ -90,9 +90,10 @@ pub fn make_plate(
     before_naming: impl FnOnce() -> Result<(), Failure>,
 ) -> Outcome {
     let extent = job.source.extent();
-    let plan = windows::plan(&extent, &job.cut)?;
+    let plan = windows::plan(job.source, &job.cut)?;
     // Which frames are in no sequence can be read from the plate itself.
-    let plate_notes = job.notes.clone();
+    let mut plate_notes = job.notes.clone();
+    plate_notes.extend(plan.placed.as_ref().map(|placed| placed.sentence(&job.cut)));
     if let Some((sentence, many)) = plan.dropped.sentence(&extent, &job.cut) {
         if many { &mut job.warnings } else { &mut job.notes }.push(sentence);
     }
@@ -102,7 +103,7 @@ pub fn make_plate(
         warnings.push("all splits are blocks of one movie: no evidence for a new one".into());
     }
     if !plan.windows.iter().any(|w| w.split == Split::Test) {
-        warnings.push(no_test_part(&extent, cut));
+        warnings.push(no_test_part(&extent, cut, plan.dropped.without_tile));
     }
     if job.output.extension().is_none_or(|e| e != "zarr") {
         warnings.push("--output does not end in .ome.zarr: some programs open it by that ending only".into());
@@ -110,11 +111,19 @@ pub fn make_plate(
     for note in job.notes.iter().filter(|note| !warnings.contains(note)) {
         tracing::info!("{note}");
     }
-    let tiles = plan.windows.iter().map(|w| w.corner).collect::<BTreeSet<_>>().len();
-    let shown = 100.0 * coverage(extent.size, cut.size, cut.tiles);
-    // Of a large frame one tile is little, but not 0 %.
-    let digits = if shown < 1.0 { 2 } else { 0 };
-    tracing::info!("{tiles} tile(s) of {0} x {0} pixels show {shown:.digits$} % of each frame", cut.size);
+    match &plan.placed {
+        Some(placed) => tracing::info!("{}", placed.sentence(cut)),
+        None => {
+            let tiles = plan.windows.iter().map(|w| w.corner).collect::<BTreeSet<_>>().len();
+            let shown = 100.0 * coverage(extent.size, cut.size, cut.tiles);
+            // Of a large frame one tile is little, but not 0 %.
+            let digits = if shown < 1.0 { 2 } else { 0 };
+            tracing::info!(
+                "{tiles} tile(s) of {0} x {0} pixels show {shown:.digits$} % of each frame",
+                cut.size
+            );
+        }
+    }
     if common.dry_run {
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -286,7 +295,9 @@ fn result(job: &Job<'_>, plan: &Plan, surveyed: Option<&Surveyed>, warnings: &[S
         "groups_per_split": per_split(&groups),
         "frames": job.cut.frames,
         "size_px": job.cut.size,
-        "frame_coverage": coverage(job.source.extent().size, job.cut.size, job.cut.tiles),
+        "frame_coverage":
+            plan.placed.is_none().then(|| coverage(job.source.extent().size, job.cut.size, job.cut.tiles)),
+        "placed_tiles": plan.placed,
         "channels": channels,
         "labels": job.source.labels().into_iter().map(|label| label.name).collect::<Vec<_>>(),
         "pixel_size_um": job.pixel_size_um,

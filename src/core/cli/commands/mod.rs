@@ -10,4 +10,5 @@ pub mod make_plate;
 pub mod merge;
 pub mod phantom;
 pub mod prepare;
+mod prepare_settings;
 pub mod score;

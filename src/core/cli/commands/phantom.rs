@@ -19,7 +19,7 @@ use crate::phantom::{FIELD_UM, FRAME_INTERVAL_S, Phantom};
 use crate::plate::Origin;
 use crate::plate::intensity::{Normalise, PERCENTILES};
 use crate::prepare::label_forms::LabelForms;
-use crate::prepare::windows::{Cut, Tiles};
+use crate::prepare::windows::Cut;
 
 /// Simulates budding yeast in traps, with exact labels
 #[derive(Args, Debug)]
@@ -155,7 +155,7 @@ pub fn execute(args: &PhantomArgs) -> Outcome {
     let recording = settings.phantom().simulate(common.seed);
     let job = Job {
         source: &recording,
-        cut: Cut { frames, stride, size, tiles: Tiles::Centre, block: None, seed: common.seed },
+        cut: Cut { frames, stride, seed: common.seed, ..Cut::standard(size) },
         normalise,
         percentiles: PERCENTILES,
         origin: Origin::Phantom,
