@@ -55,14 +55,15 @@ fn parents(path: &Path) -> BTreeSet<Vec<(u32, u32)>> {
 fn exports_are_read_again_with_equal_pixels_labels_and_sizes() {
     let bench = Bench::new();
     let original = Plate::open(&bench.path("p.ome.zarr")).unwrap().meta;
-    for format in ["tiff", "png", "ome-tiff", "ome-zarr-0.4"] {
+    for format in ["tiff", "png", "ome-tiff", "ome-zarr-0.4", "ozx"] {
         bench.export(format, &[]);
+        let input = if format == "ozx" { "ozx/plate.ozx" } else { format };
         let again = format!("{format}.again.ome.zarr");
         // PNG tells no sizes.
         let um = original.pixel_size_um.unwrap().to_string();
         let sizes: &[&str] =
             if format == "png" { &["--pixel-size", &um, "--frame-interval", "600"] } else { &[] };
-        let read = [&[format, "--output", &again, "--stride", "3"], sizes].concat();
+        let read = [&[input, "--output", &again, "--stride", "3"], sizes].concat();
         let read = result(&run_in(bench.dir.path(), "prepare", &read));
         assert_eq!(read["sequences"], 12, "{format}");
         let (before, after) = (bench.path("p.ome.zarr"), bench.path(&again));
@@ -74,7 +75,13 @@ fn exports_are_read_again_with_equal_pixels_labels_and_sizes() {
         assert_eq!(meta.label_names(), ["cells", "structure"], "{format}");
         assert!(names(&bench.path(format)).contains(&"sequences.json".to_owned()));
     }
-    assert_eq!(parents(&bench.path("p.ome.zarr")), parents(&bench.path("ome-zarr-0.4.again.ome.zarr")));
+    for kept in ["ome-zarr-0.4", "ozx"] {
+        assert_eq!(
+            parents(&bench.path("p.ome.zarr")),
+            parents(&bench.path(&format!("{kept}.again.ome.zarr")))
+        );
+    }
+    assert!(!names(&bench.path("ozx")).contains(&"tree".to_owned()));
 }
 
 #[test]

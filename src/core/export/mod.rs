@@ -9,6 +9,7 @@ mod frames;
 mod nnunet;
 mod ome_tiff;
 mod ome_zarr_04;
+mod ozx;
 mod pairs;
 mod tiff;
 
@@ -37,6 +38,9 @@ pub enum Format {
     /// A plate of OME-Zarr 0.4 (Zarr 2).
     #[serde(rename = "ome-zarr-0.4")]
     OmeZarr04,
+    /// A plate of OME-Zarr 0.5 in one zipped file.
+    #[serde(rename = "ozx")]
+    Ozx,
     /// A data set of the Cell Tracking Challenge.
     #[serde(rename = "ctc")]
     Ctc,
@@ -59,11 +63,12 @@ pub enum Format {
 
 impl Format {
     /// The words of the settings, with what they mean.
-    pub const WORDS: [(&'static str, &'static str); 10] = [
+    pub const WORDS: [(&'static str, &'static str); 11] = [
         ("tiff", "16-bit TIFF frames in folders by channel and label: CHANNEL/SEQUENCE/t000.tif"),
         ("png", "The same as 16-bit PNG"),
         ("ome-tiff", "One OME-TIFF per sequence in images/, and one per label in LABEL/"),
         ("ome-zarr-0.4", "A plate of OME-Zarr 0.4 (Zarr 2), for QuPath, Bio-Formats and Vitessce"),
+        ("ozx", "A plate of OME-Zarr 0.5 in one zipped file, plate.ozx, to send and to keep"),
         ("ctc", "Cell Tracking Challenge: 01/, 01_GT/SEG, 01_GT/TRA with man_track.txt"),
         ("cellpose", "Cellpose: train/NAME.tif with train/NAME_masks.tif, and test/"),
         ("stardist", "StarDist: train/images/NAME.tif with train/masks/NAME.tif, and test/"),
@@ -74,7 +79,7 @@ impl Format {
 
     /// Returns whether it takes one label of objects only.
     pub fn takes_one_label(self) -> bool {
-        !matches!(self, Self::Tiff | Self::Png | Self::OmeTiff | Self::OmeZarr04)
+        !matches!(self, Self::Tiff | Self::Png | Self::OmeTiff | Self::OmeZarr04 | Self::Ozx)
     }
 
     /// Returns whether it takes one channel only.
@@ -135,6 +140,7 @@ fn exporter(format: Format) -> Box<dyn Exporter> {
         Format::Png => Box::new(frames::Frames { ending: "png" }),
         Format::OmeTiff => Box::new(ome_tiff::OmeTiff),
         Format::OmeZarr04 => Box::new(ome_zarr_04::OmeZarr04),
+        Format::Ozx => Box::new(ozx::Ozx),
         Format::Ctc => Box::new(ctc::Ctc),
         Format::Cellpose | Format::Omnipose => Box::new(pairs::Pairs::Beside),
         Format::Stardist => Box::new(pairs::Pairs::Folders),

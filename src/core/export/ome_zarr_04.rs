@@ -60,7 +60,7 @@ impl Exporter for OmeZarr04 {
 }
 
 /// Returns the metadata of a plate with the selected channels only.
-fn of(meta: &PlateMeta, selection: &Chosen) -> PlateMeta {
+pub(super) fn of(meta: &PlateMeta, selection: &Chosen) -> PlateMeta {
     let channels = selection.channels.iter().map(|&c| meta.channels[c].clone()).collect();
     PlateMeta { channels, ..meta.clone() }
 }

@@ -25,6 +25,9 @@ pub fn open(path: &Path, reading: &Reading) -> Result<Listing, DataError> {
         }
         return list_folder(path, reading);
     }
+    if ome_zarr::is_zipped_store(path) {
+        return ome_zarr::list(path, reading.series.as_deref());
+    }
     if path.is_file() && is_image(path) {
         return list_files(path, vec![Entry { path: path.to_owned(), folder: None }], reading);
     }

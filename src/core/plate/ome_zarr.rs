@@ -172,7 +172,7 @@ fn color(id: u32) -> [u8; 4] {
 }
 
 /// Writes the `zarr.json` of a group.
-pub(super) fn write_group(root: &Path, group: &str, attributes: Value) -> Result<(), DataError> {
+pub(crate) fn write_group(root: &Path, group: &str, attributes: Value) -> Result<(), DataError> {
     let path = root.join(group).join("zarr.json");
     let text = format!("{:#}\n", json!({ "zarr_format": 3, "node_type": "group", "attributes": attributes }));
     write(&path, text.as_bytes()).map_err(DataError::io(path))
@@ -197,7 +197,7 @@ pub(super) fn read_group(root: &Path, group: &str) -> Result<Map<String, Value>,
 }
 
 /// A pixel type of a plate.
-pub(super) trait Pixel: Element + ElementOwned + Default + Copy {
+pub(crate) trait Pixel: Element + ElementOwned + Default + Copy {
     /// Returns the Zarr name of the type.
     fn data_type() -> DataType;
 }
@@ -215,7 +215,7 @@ impl Pixel for u32 {
 }
 
 /// Writes an array as one shard file with a checksum per plane. `[T, C, H, W]`
-pub(super) fn write_array<P: Pixel>(
+pub(crate) fn write_array<P: Pixel>(
     root: &Path,
     array: &str,
     data: ArrayView4<'_, P>,

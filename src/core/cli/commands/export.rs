@@ -18,7 +18,7 @@ use crate::plate::{Plate, Split};
 
 /// Write a plate as files that other tools read
 ///
-/// Frames as TIFF or PNG, OME-TIFF, OME-Zarr 0.4, or what a tool trains on: Cellpose, StarDist, Omnipose, nnU-Net, COCO,
+/// Frames as TIFF or PNG, OME-TIFF, OME-Zarr 0.4, one .ozx file, or what a tool trains on: Cellpose, StarDist, Omnipose, nnU-Net, COCO,
 /// the Cell Tracking Challenge. Counts and ids are kept as they are; where a layout cannot hold them, it is an error.
 /// sequences.json says which sequence of the plate each one is, and its split.
 #[derive(Args, Debug)]
@@ -186,6 +186,11 @@ fn read_it(format: Format, args: &ExportArgs) -> Value {
             format!("prepare {at} --output again.ome.zarr; Fiji: File > Open, or Import > Image Sequence")
         }
         Format::OmeZarr04 => format!("QuPath or Fiji (Bio-Formats): {at}/A/1/0; napari {at}"),
+        Format::Ozx => {
+            format!(
+                "prepare {at}/plate.ozx --output again.ome.zarr; python: zarr.storage.ZipStore('{at}/plate.ozx')"
+            )
+        }
         Format::Ctc => format!("prepare {at} --output again.ome.zarr"),
         Format::Cellpose => {
             format!("cellpose --train --dir {at}/train --test_dir {at}/test --mask_filter _masks")

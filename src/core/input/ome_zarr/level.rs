@@ -7,15 +7,14 @@ use serde_json::Value;
 use zarrs::array::{
     Array, ArrayError, ArrayMetadata, ArraySubset, CodecOptions, DataType, ElementOwned, data_type,
 };
-use zarrs::filesystem::FilesystemStore;
 use zarrs::storage::{ReadableStorageTraits, StorageError};
 
 use super::metadata::Axis;
+use super::place::Place;
 use crate::error::DataError;
 use crate::input::capacity::expect_memory;
 use crate::input::file_names::name;
 use crate::input::image_file::{Depth, Grey, Header, Pixels};
-use crate::side_file;
 
 /// Planes that an array may have: what is more than that was not recorded.
 const MOST_PLANES: u64 = 1 << 26;
@@ -37,23 +36,19 @@ impl std::fmt::Debug for Level {
 
 impl Level {
     /// Opens the array of an image with these axes.
-    pub(super) fn open(path: &Path, axes: &[Axis]) -> Result<Self, DataError> {
+    pub(super) fn open(place: &Place, axes: &[Axis]) -> Result<Self, DataError> {
+        let path = place.path();
         let wrong = |found: String, expected: &str| DataError::Unusable {
-            path: path.to_owned(),
+            path: path.clone(),
             found,
             expected: expected.into(),
             hint: "write the image anew with the program it came from, or copy the whole store again".into(),
         };
-        if !path.is_dir() {
-            return Err(DataError::Missing {
-                path: path.to_owned(),
-                expected: "the array of the image".into(),
-            });
+        if !place.is_there() {
+            return Err(DataError::Missing { path, expected: "the array of the image".into() });
         }
-        let store =
-            FilesystemStore::new(path).map_err(|e| wrong(e.to_string(), "a folder that can be read"))?;
-        let store: Arc<dyn ReadableStorageTraits> = Arc::new(store);
-        let opened = match plain_fill_value(path)? {
+        let store = place.storage().map_err(|e| wrong(e, "a folder that can be read"))?;
+        let opened = match plain_fill_value(place)? {
             Some(metadata) => Array::new_with_metadata(store, "/", metadata).map_err(|e| e.to_string()),
             None => Array::open(store, "/").map_err(|e| e.to_string()),
         };
@@ -77,7 +72,7 @@ impl Level {
         if array.shape().contains(&0) || planes.is_none_or(|n| n > MOST_PLANES) {
             return Err(wrong(format!("has the shape {:?}", array.shape()), "that of a recording"));
         }
-        let level = Self { path: path.into(), array, axes: axes.to_vec(), depth };
+        let level = Self { path: path.as_path().into(), array, axes: axes.to_vec(), depth };
         level.check_chunks()?;
         Ok(level)
     }
@@ -194,12 +189,8 @@ impl Level {
 
 /// Returns the metadata of an array of Zarr 2 with a number in quotes as its fill value, as old bioformats2raw wrote it;
 /// `None` for all others.
-fn plain_fill_value(path: &Path) -> Result<Option<ArrayMetadata>, DataError> {
-    let file = path.join(".zarray");
-    if !file.is_file() {
-        return Ok(None);
-    }
-    let bytes = side_file::read(&file, side_file::METADATA)?;
+fn plain_fill_value(place: &Place) -> Result<Option<ArrayMetadata>, DataError> {
+    let Some(bytes) = place.metadata(".zarray")? else { return Ok(None) };
     let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Ok(None) };
     let number = value.get("fill_value").and_then(Value::as_str).and_then(|text| text.parse::<i64>().ok());
     let Some(number) = number else { return Ok(None) };

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::place::Place;
 use crate::error::DataError;
 use crate::input::listing::Scale;
 use crate::input::units::{micrometres, positive, seconds};
-use crate::side_file;
 
 /// Attributes of a group, and the OME part of them.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
-    pub(super) folder: PathBuf,
+    pub(super) place: Place,
     /// All attributes.
     pub(super) attributes: Map<String, Value>,
     /// The OME part: below `ome` from version 0.5 on, else all of them.
@@ -48,27 +48,31 @@ pub(super) struct Image {
 
 impl Group {
     /// Reads the attributes of a group; `None` where the folder is none.
-    pub(super) fn read(folder: &Path) -> Result<Option<Self>, DataError> {
-        let (v3, v2) = (folder.join("zarr.json"), folder.join(".zattrs"));
-        let is_v3 = v3.is_file();
-        let file = if is_v3 { v3 } else { v2 };
-        if !file.is_file() {
-            // A group of Zarr 2 without attributes.
-            let plain = folder.join(".zgroup");
-            let group = || Self {
-                folder: folder.to_owned(),
-                attributes: Map::new(),
-                ome: Map::new(),
-                file: plain.clone(),
-            };
-            return Ok(plain.is_file().then(group));
-        }
-        let wrong = |field: &str, found: String| wrong(&file, field, found);
-        let bytes = side_file::read(&file, side_file::METADATA)?;
+    pub(super) fn read(place: &Place) -> Result<Option<Self>, DataError> {
+        let group = |file: &str, attributes: Map<String, Value>, ome| Self {
+            place: place.clone(),
+            attributes,
+            ome,
+            file: place.path().join(file),
+        };
+        let v3 = place.metadata("zarr.json")?;
+        let (file, bytes) = match v3 {
+            Some(bytes) => ("zarr.json", bytes),
+            None => match place.metadata(".zattrs")? {
+                Some(bytes) => (".zattrs", bytes),
+                // A group of Zarr 2 without attributes.
+                None => {
+                    let there = place.metadata(".zgroup")?.is_some();
+                    return Ok(there.then(|| group(".zgroup", Map::new(), Map::new())));
+                }
+            },
+        };
+        let path = place.path().join(file);
+        let wrong = |field: &str, found: String| wrong(&path, field, found);
         let value: Value =
-            serde_json::from_slice(&bytes).map_err(|e| wrong("zarr.json", format!("is no JSON ({e})")))?;
-        let Value::Object(mut object) = value else { return Err(wrong("zarr.json", "is no object".into())) };
-        let attributes = if is_v3 {
+            serde_json::from_slice(&bytes).map_err(|e| wrong(file, format!("is no JSON ({e})")))?;
+        let Value::Object(mut object) = value else { return Err(wrong(file, "is no object".into())) };
+        let attributes = if file == "zarr.json" {
             if object.get("node_type").and_then(Value::as_str) == Some("array") {
                 return Ok(None);
             }
@@ -84,7 +88,7 @@ impl Group {
             Some(Value::Object(ome)) => ome.clone(),
             _ => attributes.clone(),
         };
-        Ok(Some(Self { folder: folder.to_owned(), attributes, ome, file }))
+        Ok(Some(group(file, attributes, ome)))
     }
 
     /// Returns the version that the group or one of its objects names.
@@ -113,7 +117,7 @@ impl Group {
         {
             let shown = if version.is_empty() { "0.6 or later".into() } else { version };
             return Err(DataError::Unusable {
-                path: self.folder.clone(),
+                path: self.place.path(),
                 found: format!("is OME-Zarr {shown:.20}"),
                 expected: "OME-Zarr 0.4 or 0.5".into(),
                 hint:
@@ -247,7 +251,7 @@ mod tests {
     fn group(ome: Value) -> Group {
         let Value::Object(ome) = ome else { panic!("no object") };
         Group {
-            folder: "a.ome.zarr".into(),
+            place: Place::Folder("a.ome.zarr".into()),
             attributes: ome.clone(),
             ome,
             file: "a.ome.zarr/zarr.json".into(),

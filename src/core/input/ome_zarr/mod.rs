@@ -2,6 +2,9 @@
 
 mod level;
 mod metadata;
+mod place;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +13,10 @@ use serde_json::Value;
 
 pub(super) use level::Level;
 use metadata::{Axis, Group, Image};
+use place::Place;
+pub(super) use place::is_zipped_store;
 
-use super::file_names::{list_folders, name, natural};
+use super::file_names::natural;
 use super::listing::{Listing, Plane, PlaneRef, channel_names};
 use crate::error::DataError;
 
@@ -32,7 +37,7 @@ pub(super) fn list(store: &Path, series: Option<&str>) -> Result<Listing, DataEr
         hint: "give the folder that holds `multiscales` in its zarr.json or .zattrs, often one further up"
             .into(),
     };
-    let root = Group::read(store)?.ok_or_else(not_ome)?;
+    let root = Group::read(&Place::open(store)?)?.ok_or_else(not_ome)?;
     root.check_version()?;
     if root.attributes.contains_key("lapsegan") && root.ome.contains_key("plate") {
         return Err(DataError::Unusable {
@@ -69,18 +74,18 @@ fn of_plate(root: &Group, plate: &Value, series: Option<&str>) -> Result<Listing
     let mut listing = Listing::new("OME-Zarr plate");
     let mut there = Vec::new();
     for well in root.paths(plate.get("wells").unwrap_or(&Value::Null), "plate.wells.path")? {
-        let folder = root.folder.join(&well);
-        let group = Group::read(&folder)?.ok_or_else(|| gone(&folder, "a well of the plate"))?;
+        let place = root.place.join(&well);
+        let group = Group::read(&place)?.ok_or_else(|| gone(&place, "a well of the plate"))?;
         there.extend(of_well(&group, &well.replace('/', "_"))?);
     }
     if there.is_empty() {
-        return Err(gone(&root.folder.join("A/1"), "a well with an image"));
+        return Err(gone(&root.place.join("A/1"), "a well with an image"));
     }
     if let Some(wanted) = series {
         let names: Vec<String> = there.iter().map(|(name, _)| name.clone()).collect();
         there.retain(|(name, _)| name == wanted || name.replace('_', "/") == wanted);
         if there.is_empty() {
-            return Err(choose(&root.folder, &names, Some(wanted)));
+            return Err(choose(&root.place.path(), &names, Some(wanted)));
         }
     }
     for (position, group) in there {
@@ -95,8 +100,8 @@ fn of_well(well: &Group, prefix: &str) -> Result<Vec<(String, Group)>, DataError
     let paths = well.paths(images, "well.images.path")?;
     let alone = paths.len() == 1 && !prefix.is_empty();
     let group = |path: &String| {
-        let folder = well.folder.join(path);
-        let group = Group::read(&folder)?.ok_or_else(|| gone(&folder, "an image of the well"))?;
+        let place = well.place.join(path);
+        let group = Group::read(&place)?.ok_or_else(|| gone(&place, "an image of the well"))?;
         let position = if alone { prefix.to_owned() } else { format!("{prefix}_{path}") };
         Ok((position.trim_start_matches('_').to_owned(), group))
     };
@@ -105,24 +110,22 @@ fn of_well(well: &Group, prefix: &str) -> Result<Vec<(String, Group)>, DataError
 
 /// Reads a collection that bioformats2raw wrote: one of its images, or all as positions.
 fn of_collection(root: &Group, series: Option<&str>) -> Result<Listing, DataError> {
-    let mut names: Vec<String> = list_folders(&root.folder)?
-        .iter()
-        .filter(|folder| {
-            Group::read(folder).ok().flatten().is_some_and(|g| g.ome.contains_key("multiscales"))
-        })
-        .map(|folder| name(folder))
-        .collect();
+    let is_image = |name: &String| {
+        let group = Group::read(&root.place.join(name)).ok().flatten();
+        group.is_some_and(|group| group.ome.contains_key("multiscales"))
+    };
+    let mut names: Vec<String> = root.place.folders()?.into_iter().filter(is_image).collect();
     names.sort_by(|a, b| natural(a, b));
     let chosen = match series {
         Some("all") => names.clone(),
         Some(wanted) if names.iter().any(|n| n == wanted) => vec![wanted.to_owned()],
         None if names.len() == 1 => names.clone(),
-        wanted => return Err(choose(&root.folder, &names, wanted)),
+        wanted => return Err(choose(&root.place.path(), &names, wanted)),
     };
     let mut listing = Listing::new("OME-Zarr collection of bioformats2raw");
     for image in &chosen {
-        let folder = root.folder.join(image);
-        let group = Group::read(&folder)?.ok_or_else(|| gone(&folder, "an image"))?;
+        let place = root.place.join(image);
+        let group = Group::read(&place)?.ok_or_else(|| gone(&place, "an image"))?;
         let position = (chosen.len() > 1).then(|| format!("series-{image}"));
         add(&group, position.as_deref(), &mut listing)?;
     }
@@ -131,20 +134,20 @@ fn of_collection(root: &Group, series: Option<&str>) -> Result<Listing, DataErro
 
 /// Adds the image of a group, and the labels that belong to it.
 fn add(group: &Group, position: Option<&str>, listing: &mut Listing) -> Result<(), DataError> {
-    let image = group.image()?.ok_or_else(|| gone(&group.folder, "an image (multiscales)"))?;
+    let image = group.image()?.ok_or_else(|| gone(&group.place, "an image (multiscales)"))?;
     if listing.planes.is_empty() {
         listing.what = listing.what.replacen("OME-Zarr", &format!("OME-Zarr {}", image.version), 1);
     }
     add_planes(group, &image, position, listing)?;
-    let labels = group.folder.join("labels");
+    let labels = group.place.join("labels");
     let Some(names) = Group::read(&labels)?.and_then(|g| g.ome.get("labels").cloned()) else { return Ok(()) };
     for label in names.as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !metadata::is_below(label) {
             continue;
         }
-        let folder = labels.join(label);
-        let of_label = Group::read(&folder)?.ok_or_else(|| gone(&folder, "a label image"))?;
-        let image = of_label.image()?.ok_or_else(|| gone(&folder, "a label image (multiscales)"))?;
+        let place = labels.join(label);
+        let of_label = Group::read(&place)?.ok_or_else(|| gone(&place, "a label image"))?;
+        let image = of_label.image()?.ok_or_else(|| gone(&place, "a label image (multiscales)"))?;
         let mut own = listing.labels.remove(label).unwrap_or_else(|| Listing::new("OME-Zarr label image"));
         add_planes(&of_label, &image, position, &mut own)?;
         own.channels.clear();
@@ -163,7 +166,7 @@ fn add_planes(
     position: Option<&str>,
     listing: &mut Listing,
 ) -> Result<(), DataError> {
-    let level = Arc::new(Level::open(&group.folder.join(&image.array), &image.axes)?);
+    let level = Arc::new(Level::open(&group.place.join(&image.array), &image.axes)?);
     let [times, channels, depths] = [Axis::T, Axis::C, Axis::Z].map(|axis| level.size(axis));
     let names = channel_names((0..channels as usize).map(|c| image.channels.get(c).cloned().flatten()));
     if listing.channels.is_empty() {
@@ -171,7 +174,7 @@ fn add_planes(
         if let (Some(width), Some(height)) = (image.scale.pixel_size_um, image.pixel_height_um) {
             listing.warnings.push(format!(
                 "{}: pixels are {width} µm wide and {height} µm high; {width} µm is taken for both",
-                group.folder.display()
+                group.place.path().display()
             ));
         }
         listing.channels.clone_from(&names);
@@ -208,8 +211,8 @@ fn parents(label: &Group) -> Vec<(u32, u32)> {
     properties.into_iter().flatten().filter_map(pair).collect()
 }
 
-fn gone(path: &Path, expected: &str) -> DataError {
-    DataError::Missing { path: path.to_owned(), expected: expected.into() }
+fn gone(place: &Place, expected: &str) -> DataError {
+    DataError::Missing { path: place.path(), expected: expected.into() }
 }
 
 fn choose(store: &Path, names: &[String], wanted: Option<&str>) -> DataError {
