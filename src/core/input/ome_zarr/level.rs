@@ -1,14 +1,17 @@
 //! An array of an OME-Zarr image, read plane by plane.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 use zarrs::array::{
-    Array, ArrayError, ArrayMetadata, ArraySubset, CodecOptions, DataType, ElementOwned, data_type,
+    Array, ArrayError, ArrayMetadata, ArrayShardedExt, ArraySubset, CodecOptions, DataType, ElementOwned,
+    data_type,
 };
 use zarrs::storage::{ReadableStorageTraits, StorageError};
 
+use super::blocks::Blocks;
 use super::metadata::Axis;
 use super::place::Place;
 use crate::error::DataError;
@@ -26,6 +29,8 @@ pub(crate) struct Level {
     array: Array<dyn ReadableStorageTraits>,
     axes: Vec<Axis>,
     depth: Depth,
+    /// Where chunks hold several planes.
+    blocks: Option<Blocks>,
 }
 
 impl std::fmt::Debug for Level {
@@ -72,8 +77,14 @@ impl Level {
         if array.shape().contains(&0) || planes.is_none_or(|n| n > MOST_PLANES) {
             return Err(wrong(format!("has the shape {:?}", array.shape()), "that of a recording"));
         }
-        let level = Self { path: path.as_path().into(), array, axes: axes.to_vec(), depth };
+        let mut level = Self { path: path.as_path().into(), array, axes: axes.to_vec(), depth, blocks: None };
         level.check_chunks()?;
+        let chunk = level.array.effective_subchunk_shape();
+        let chunk = chunk.or_else(|| level.array.chunk_shape(&vec![0; axes.len()]).ok());
+        if let Some(chunk) = chunk {
+            let chunk: Vec<u64> = chunk.iter().map(|n| n.get()).collect();
+            level.blocks = Blocks::new(axes, level.array.shape(), &chunk);
+        }
         Ok(level)
     }
 
@@ -95,16 +106,20 @@ impl Level {
 
     /// Reads a plane. `[H, W]`
     pub(crate) fn read(&self, indices: &[u64]) -> Result<Grey, DataError> {
-        let ranges =
-            self.axes.iter().zip(indices).zip(self.array.shape()).map(|((axis, i), size)| match axis {
-                Axis::Y | Axis::X => 0..*size,
-                _ => *i..i + 1,
-            });
-        let subset = ArraySubset::new_with_ranges(&ranges.collect::<Vec<_>>());
+        let shape = self.array.shape();
+        let range = |((axis, i), size): ((&Axis, &u64), &u64)| match axis {
+            Axis::Y | Axis::X => 0..*size,
+            _ => *i..i + 1,
+        };
+        let ranges: Vec<Range<u64>> = self.axes.iter().zip(indices).zip(shape).map(range).collect();
         let size = (self.size(Axis::Y) as usize, self.size(Axis::X) as usize);
         let swapped =
             self.axes.iter().position(|a| *a == Axis::Y) > self.axes.iter().position(|a| *a == Axis::X);
-        let pixels = self.pixels(&subset)?;
+        let read = |ranges: &[Range<u64>]| self.pixels(&ArraySubset::new_with_ranges(ranges));
+        let pixels = match &self.blocks {
+            Some(blocks) => blocks.plane(indices, shape, read)?,
+            None => read(&ranges)?,
+        };
         let pixels = if swapped { transposed(pixels, size) } else { pixels };
         Grey::new(&self.path, size, pixels)
     }

@@ -1,5 +1,6 @@
 //! OME-Zarr 0.4 and 0.5, as other programs write it: images, plates, and collections of bioformats2raw, with labels.
 
+mod blocks;
 mod level;
 mod metadata;
 mod place;

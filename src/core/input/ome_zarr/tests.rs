@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::Array4;
+use rayon::prelude::*;
 use serde_json::json;
 use zarrs::array::{ArrayBuilder, data_type};
 use zarrs::filesystem::FilesystemStore;
@@ -34,11 +35,12 @@ fn store(folder: &Path, chunks: [u64; 4]) -> Array4<u16> {
 
 fn expect_equal(planes: &[Plane], data: &Array4<u16>) {
     assert_eq!(planes.len(), 15);
-    for plane in planes {
+    // As frames are read: several at once.
+    planes.par_iter().for_each(|plane| {
         let (t, z) = (plane.time.unwrap() as usize / 1000, plane.z.unwrap() as usize);
         let read = plane.at.read().unwrap().counts(Path::new("a"), None).unwrap();
         assert_eq!(read, data.slice(ndarray::s![t, z, .., ..]), "{t} {z}");
-    }
+    });
 }
 
 fn files(folder: &Path, below: &str, found: &mut Vec<String>) {
