@@ -43,8 +43,8 @@ kill: build ## Kill a training 50 times, and all commands 330 times, at random m
 	python3 tests/kill/kill.py
 	LAPSEGAN_KILLS=330 cargo test --release --locked --workspace --test torch drivers::kills -- --nocapture
 
-mutate: setup ## 1,200 damaged inputs through all programs (minutes): each is taken or refused cleanly
-	LAPSEGAN_MUTATIONS=1200 cargo test --release --locked --workspace --test torch -- --nocapture damaged_input_is_taken_or_refused
+mutate: setup ## 2,000 damaged inputs through all programs (minutes): each is taken or refused cleanly
+	LAPSEGAN_MUTATIONS=2000 cargo test --release --locked --workspace --test torch -- --nocapture damaged_input_is_taken_or_refused
 
 bench: build ## Measure and write tests/benches/results/
 	python3 tests/benches/bench.py

@@ -17,6 +17,7 @@ mod docs;
 mod drivers {
     mod commands;
     mod foreign_outputs;
+    mod forms;
     mod inputs_as_outputs;
     mod kills;
     mod mutants;

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::mutations;
+use super::{forms, mutations};
 use crate::support::drawings::Drawing;
 use crate::support::programs::{names, succeed};
 use crate::support::root;
@@ -17,13 +17,13 @@ use crate::support::root;
 /// A kind of input.
 pub(super) struct Class {
     pub(super) name: &'static str,
-    /// How many of the full form's 1,200 inputs.
+    /// How many of the full form's inputs.
     pub(super) inputs: usize,
     /// Damages one input in a folder.
     pub(super) make: fn(&Base, &mut ChaCha8Rng, PathBuf) -> Mutant,
 }
 
-pub(super) const CLASSES: [Class; 10] = [
+pub(super) const CLASSES: [Class; 18] = [
     Class { name: "TIFF frames", inputs: 240, make: tiff },
     Class { name: "label PNGs", inputs: 120, make: png },
     Class { name: "zarr.json", inputs: 200, make: zarr_json },
@@ -34,6 +34,14 @@ pub(super) const CLASSES: [Class; 10] = [
     Class { name: "settings TOML", inputs: 90, make: settings },
     Class { name: "--set", inputs: 60, make: set },
     Class { name: "samplesheets", inputs: 110, make: sheet },
+    Class { name: "ImageJ stacks", inputs: 100, make: forms::imagej },
+    Class { name: "Micro-Manager stacks", inputs: 100, make: forms::micro_manager },
+    Class { name: "OME-TIFF", inputs: 140, make: forms::ome_tiff },
+    Class { name: "OME-Zarr 0.4", inputs: 140, make: forms::zarr_2 },
+    Class { name: ".ozx", inputs: 100, make: forms::zipped },
+    Class { name: "challenge data sets", inputs: 100, make: forms::challenge },
+    Class { name: "tables of places", inputs: 40, make: forms::places },
+    Class { name: "check, export", inputs: 80, make: forms::checked },
 ];
 
 /// A damaged input and the call that reads it.
@@ -52,7 +60,9 @@ pub(super) struct Mutant {
 
 /// Inputs as they should be: a recording, a plate, a run.
 pub(super) struct Base {
-    plate: PathBuf,
+    pub(super) plate: PathBuf,
+    /// Recordings of other programs.
+    pub(super) forms: PathBuf,
     run: PathBuf,
     settings: Vec<String>,
 }
@@ -87,7 +97,9 @@ impl Base {
                 settings.push(format!("{table}{key}"));
             }
         }
-        Self { plate, run, settings }
+        let forms = folder.join("forms");
+        forms::make(&forms, &plate);
+        Self { plate, forms, run, settings }
     }
 
     fn newest(&self) -> PathBuf {
@@ -96,11 +108,11 @@ impl Base {
     }
 }
 
-fn owned(words: &[&str]) -> Vec<String> {
+pub(super) fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
@@ -113,7 +125,7 @@ fn train(plate: &Path, output: &Path, more: &[&str]) -> Vec<String> {
 }
 
 /// Copies a file or folder.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     if !from.is_dir() {
         fs::copy(from, to).unwrap();
         return;
@@ -125,7 +137,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Returns all files below a folder.
-fn files(at: &Path) -> Vec<PathBuf> {
+pub(super) fn files(at: &Path) -> Vec<PathBuf> {
     let below = |name: &String| {
         let path = at.join(name);
         if path.is_dir() { files(&path) } else { vec![path] }
@@ -134,7 +146,11 @@ fn files(at: &Path) -> Vec<PathBuf> {
 }
 
 /// Damages a file by `how`.
-fn damage(path: &Path, rng: &mut ChaCha8Rng, how: fn(&mut ChaCha8Rng, &mut Vec<u8>) -> String) -> String {
+pub(super) fn damage(
+    path: &Path,
+    rng: &mut ChaCha8Rng,
+    how: fn(&mut ChaCha8Rng, &mut Vec<u8>) -> String,
+) -> String {
     let mut bytes = fs::read(path).unwrap();
     let what = how(rng, &mut bytes);
     fs::write(path, bytes).unwrap();

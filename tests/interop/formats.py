@@ -11,6 +11,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 import numpy as np
 import tifffile
@@ -193,6 +194,19 @@ def exports():
     nodes = list(Reader(parse_url(str(out / wells[0] / "0")))())
     assert (np.asarray(nodes[0].data[0]) == images[0]).all()
 
+    out = export("ozx")
+    with zarr.storage.ZipStore(out / "plate.ozx", mode="r") as store:
+        again = zarr.open_group(store, mode="r")
+        for n, well in enumerate(w["path"] for w in again.attrs["ome"]["plate"]["wells"]):
+            assert (again[f"{well}/0/0"][:] == images[n]).all()
+            assert (again[f"{well}/0/labels/cells/0"][:][:, 0] == cells[n]).all()
+    with zipfile.ZipFile(out / "plate.ozx") as archive:
+        entries = archive.infolist()
+        assert entries[0].filename == "zarr.json" and all(e.compress_type == zipfile.ZIP_STORED for e in entries)
+        is_json = [e.filename.endswith("zarr.json") for e in entries]
+        assert is_json == sorted(is_json, reverse=True), "metadata come first"
+        assert json.loads(archive.comment)["ome"]["zipFile"]["centralDirectory"]["jsonFirst"] is True
+
     out = export("ctc", "--channel", "gfp")
     for n in range(len(wells)):
         truth = out / f"{n + 1:02}_GT/TRA"
@@ -239,7 +253,32 @@ def exports():
         assert len(masks) == sum(len(ids) for ids in cells)
 
 
+def plates():
+    """Our own plate, opened by libraries that are for plates and for arrays."""
+    import ngio
+    import tensorstore
+
+    plate = ROOT / "source.ome.zarr"
+    root = zarr.open_group(plate, mode="r")
+    wells = [well["path"] for well in root.attrs["ome"]["plate"]["wells"]]
+    assert ngio.open_ome_zarr_plate(plate).wells_paths() == wells
+    for well in wells:
+        pixels = root[f"{well}/0/0"][:]
+        container = ngio.open_ome_zarr_container(plate / well / "0")
+        image = container.get_image()
+        assert image.channel_labels == ["brightfield", "gfp"] and container.list_labels() == ["cells", "structure"]
+        scale = root[f"{well}/0"].attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+        assert [image.pixel_size.t, image.pixel_size.y, image.pixel_size.x] == [scale[0], scale[2], scale[3]]
+        assert (image.get_as_numpy() == pixels).all()
+        assert (container.get_label("cells").get_as_numpy() == root[f"{well}/0/labels/cells/0"][:]).all()
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(plate / well / "0/0")}}
+        array = tensorstore.open(spec, read=True).result()
+        assert array.domain.labels == ("t", "c", "y", "x") and (array.read().result() == pixels).all()
+    print(f"  ngio and tensorstore opened {len(wells)} sequences")
+
+
 tiffs()
 zarrs()
 exports()
+plates()
 print("all inputs were read, and all exports opened, with equal pixels")

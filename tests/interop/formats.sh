@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Files of other programs, read, and ours, read by them: two OME-Zarr validators without a warning, ome-zarr-py,
-# ome-zarr-models, zarr-python, tifffile, traccuracy and pycocotools, which also write what prepare reads.
+# ome-zarr-models, zarr-python, tensorstore, ngio, iohub, tifffile, traccuracy and pycocotools; some of them also write
+# what prepare reads.
 #
 #   tests/interop/formats.sh [PLATE ...]     plates to validate beside those that are made here
 #
 #   LAPSEGAN_BIN   folder of the five programs, default target/release
-#   LAPSEGAN_VENV  Python environment, default .venv/interop; made where it is not there, from requirements.txt
+#   LAPSEGAN_VENV  Python environment, default .venv/interop; made where it is not there, from requirements.txt, and one
+#                  beside it for iohub
 #
 # Ends with 77 where Python or the package index is not there.
 set -euo pipefail
@@ -14,15 +16,18 @@ repo=$(cd "$here/../.." && pwd)
 venv=${LAPSEGAN_VENV:-$repo/.venv/interop}
 prepare=${LAPSEGAN_BIN:-$repo/target/release}/prepare
 
-if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "skipped: Python 3.11 or newer is not there"; exit 77; }
-  rm -rf "$venv"
-  if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt"; }; then
-    echo "skipped: the Python packages of tests/interop/requirements.txt cannot be installed"
-    exit 77
-  fi
-  cp "$here/requirements.txt" "$venv/requirements.txt"
-fi
+# environment FOLDER LOCK PYTHON: makes a Python environment with what a lock file lists, where it is not there yet.
+environment() {
+  cmp -s "$here/$2" "$1/requirements.txt" && return
+  command -v "$3" >/dev/null && "$3" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || return
+  rm -rf "$1"
+  "$3" -m venv "$1" && "$1/bin/pip" install --quiet --requirement "$here/$2" || return
+  cp "$here/$2" "$1/requirements.txt"
+}
+environment "$venv" requirements.txt python3 || {
+  echo "skipped: Python 3.11 is not there, or the packages of tests/interop/requirements.txt cannot be installed"
+  exit 77
+}
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/lapsegan-interop.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -37,4 +42,13 @@ for plate in "$work/phantom.ome.zarr" "$work/recording.ome.zarr" "$work/older.om
   [ ! -e "$plate/zarr.json" ] || "$venv/bin/ome-zarr-io" validate --strict --quiet "$plate"
   [ ! -e "$plate/zarr.json" ] || "$venv/bin/python" "$here/open_plate.py" "$plate"
 done
-"$venv/bin/python" "$here/formats.py" "$prepare"
+"$venv/bin/python" "$here/formats.py" "$prepare" 2>"$work/formats" || { cat "$work/formats"; exit 1; }
+# A Python that runs, of the system or of pyenv.
+newer=$(for python in python3.12 "$(pyenv root 2>/dev/null || true)"/versions/3.12*/bin/python; do
+  "$python" -c '' 2>/dev/null && { echo "$python"; break; }
+done || true)
+if environment "$venv-iohub" requirements-iohub.txt "${newer:-python3.12}"; then
+  "$venv-iohub/bin/python" -W ignore "$here/iohub_plates.py" "$prepare" 2>"$work/iohub" || { cat "$work/iohub"; exit 1; }
+else
+  echo "passed over: iohub, as Python 3.12 is not there, or the packages of requirements-iohub.txt are not"
+fi
