@@ -48,6 +48,7 @@ mutate: setup ## 2,000 damaged inputs through all programs (minutes): each is ta
 
 bench: build ## Measure and write tests/benches/results/
 	python3 tests/benches/bench.py
+	python=.venv/interop/bin/python; [ -x $$python ] || python=python3; $$python tests/benches/store.py
 	cargo test --release --locked -p lapsegan --bench iteration -- --json tests/benches/results/iteration-cpu.json
 	python3 tests/benches/learning.py
 
