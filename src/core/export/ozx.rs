@@ -75,7 +75,6 @@ impl Exporter for Ozx {
 
 /// Puts the files below a folder into one.
 fn zip(root: &Path, file: &Path) -> io::Result<()> {
-    let _change = crate::output::changing();
     let mut names = Vec::new();
     collect(root, Path::new(""), &mut names)?;
     names.sort_by_key(|name| {
