@@ -58,6 +58,9 @@ impl Placed {
     }
 }
 
+/// Position, first frame and corner of a tile.
+type Tile = (usize, usize, (usize, usize));
+
 /// Corners of tiles by position and first frame.
 type ByWindow = BTreeMap<(usize, usize), Vec<(usize, usize)>>;
 
@@ -83,7 +86,7 @@ pub(super) fn on_objects(
     let grid = corners(frame, cut.size, Tiles::Grid);
     let mut placed = ByWindow::new();
     // Tiles of the grid that show no object in any frame of a window, by split.
-    let mut empty: BTreeMap<Split, Vec<(usize, usize, (usize, usize))>> = BTreeMap::new();
+    let mut empty: BTreeMap<Split, Vec<Tile>> = BTreeMap::new();
     let mut wanted: BTreeMap<Split, usize> = BTreeMap::new();
     for_each_span(
         source,
@@ -115,7 +118,9 @@ pub(super) fn on_objects(
             placed.entry((position, first_frame)).or_default().push(at);
         }
     }
-    placed.values_mut().for_each(|tiles| tiles.sort_unstable());
+    for tiles in placed.values_mut() {
+        tiles.sort_unstable();
+    }
     Ok((Corners::Placed(placed), count))
 }
 

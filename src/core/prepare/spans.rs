@@ -29,8 +29,8 @@ pub(super) struct Span {
 /// All spans of a recording, by position and time.
 #[derive(Debug)]
 pub(super) struct Spans {
-    /// The spans.
-    pub spans: Vec<Span>,
+    /// By position and time.
+    pub all: Vec<Span>,
     /// Whether the splits are blocks of one movie.
     pub single_movie: bool,
     /// Frames that are in no span, by cause.
@@ -92,7 +92,7 @@ pub(super) fn spans(extent: &Extent, cut: &Cut) -> Result<Spans, DataError> {
             ),
         });
     }
-    Ok(Spans { spans, single_movie, dropped })
+    Ok(Spans { all: spans, single_movie, dropped })
 }
 
 /// Returns the blocks of a single movie, in time order, none closer than T frames to another.

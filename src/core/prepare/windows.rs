@@ -93,7 +93,7 @@ pub fn plan(source: &dyn Source, cut: &Cut) -> Result<Plan, DataError> {
     };
     check(&extent, cut)?;
     let spans = spans(&extent, cut)?;
-    let (corners, placed) = place(source, &spans.spans, cut)?;
+    let (corners, placed) = place(source, &spans.all, cut)?;
     Ok(Plan { placed: Some(placed), ..windows(spans, &corners, cut.frames) })
 }
 
@@ -109,13 +109,13 @@ pub(super) fn plan_fixed(extent: &Extent, cut: &Cut) -> Result<Plan, DataError> 
 
 /// Cuts the tiles of every span.
 fn windows(spans: Spans, corners: &Corners, frames: usize) -> Plan {
-    let Spans { spans, single_movie, mut dropped } = spans;
+    let Spans { all: spans, single_movie, mut dropped } = spans;
     let mut windows = Vec::new();
     // Frames of spans, and of those that have a tile, each once.
-    let (mut all, mut shown) = (Ends::default(), Ends::default());
+    let (mut every, mut shown) = (Ends::default(), Ends::default());
     for span in spans {
         let corners = corners.of(&span);
-        all.add(&span, frames);
+        every.add(&span, frames);
         if !corners.is_empty() {
             shown.add(&span, frames);
         }
@@ -128,7 +128,7 @@ fn windows(spans: Spans, corners: &Corners, frames: usize) -> Plan {
             group: group.clone(),
         }));
     }
-    dropped.without_tile = all.frames - shown.frames;
+    dropped.without_tile = every.frames - shown.frames;
     Plan { windows, single_movie, dropped_frames: dropped.total(), dropped, placed: None }
 }
 

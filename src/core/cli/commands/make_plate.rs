@@ -111,18 +111,14 @@ pub fn make_plate(
     for note in job.notes.iter().filter(|note| !warnings.contains(note)) {
         tracing::info!("{note}");
     }
-    match &plan.placed {
-        Some(placed) => tracing::info!("{}", placed.sentence(cut)),
-        None => {
-            let tiles = plan.windows.iter().map(|w| w.corner).collect::<BTreeSet<_>>().len();
-            let shown = 100.0 * coverage(extent.size, cut.size, cut.tiles);
-            // Of a large frame one tile is little, but not 0 %.
-            let digits = if shown < 1.0 { 2 } else { 0 };
-            tracing::info!(
-                "{tiles} tile(s) of {0} x {0} pixels show {shown:.digits$} % of each frame",
-                cut.size
-            );
-        }
+    if let Some(placed) = &plan.placed {
+        tracing::info!("{}", placed.sentence(cut));
+    } else {
+        let tiles = plan.windows.iter().map(|w| w.corner).collect::<BTreeSet<_>>().len();
+        let shown = 100.0 * coverage(extent.size, cut.size, cut.tiles);
+        // Of a large frame one tile is little, but not 0 %.
+        let digits = if shown < 1.0 { 2 } else { 0 };
+        tracing::info!("{tiles} tile(s) of {0} x {0} pixels show {shown:.digits$} % of each frame", cut.size);
     }
     if common.dry_run {
         for warning in &warnings {

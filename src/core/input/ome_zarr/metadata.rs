@@ -56,16 +56,14 @@ impl Group {
             file: place.path().join(file),
         };
         let v3 = place.metadata("zarr.json")?;
-        let (file, bytes) = match v3 {
-            Some(bytes) => ("zarr.json", bytes),
-            None => match place.metadata(".zattrs")? {
-                Some(bytes) => (".zattrs", bytes),
-                // A group of Zarr 2 without attributes.
-                None => {
-                    let there = place.metadata(".zgroup")?.is_some();
-                    return Ok(there.then(|| group(".zgroup", Map::new(), Map::new())));
-                }
-            },
+        let (file, bytes) = if let Some(bytes) = v3 {
+            ("zarr.json", bytes)
+        } else if let Some(bytes) = place.metadata(".zattrs")? {
+            (".zattrs", bytes)
+        } else {
+            // A group of Zarr 2 without attributes.
+            let there = place.metadata(".zgroup")?.is_some();
+            return Ok(there.then(|| group(".zgroup", Map::new(), Map::new())));
         };
         let path = place.path().join(file);
         let wrong = |field: &str, found: String| wrong(&path, field, found);

@@ -63,7 +63,7 @@ impl Place {
         let again = file.try_clone().map_err(DataError::read(path))?;
         let entries = ZipArchive::new(BufReader::new(again)).map_err(|e| damaged(path, &e))?;
         let names: BTreeSet<String> =
-            entries.file_names().filter_map(Result::ok).map(|name| name.into_owned()).collect();
+            entries.file_names().filter_map(Result::ok).map(std::borrow::Cow::into_owned).collect();
         // `zip -r store.zip store.zarr` keeps the folder.
         let tops: BTreeSet<&str> =
             names.iter().filter_map(|n| n.split_once('/')).map(|(top, _)| top).collect();
