@@ -11,6 +11,7 @@ mod ome_tiff;
 mod ome_zarr_04;
 mod ozx;
 mod pairs;
+mod plate_tree;
 mod tiff;
 
 use std::path::Path;

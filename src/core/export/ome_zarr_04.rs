@@ -3,66 +3,46 @@
 //! The metadata is that of 0.5 with the versions of 0.4 and without the `ome` around it; arrays have one chunk per plane,
 //! compressed with Blosc (lz4), as bioformats2raw writes it.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use ndarray::ArrayView4;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use zarrs::array::{Array, ArrayMetadata, CodecOptions, Element};
 
+use super::plate_tree::{self, Tree};
 use super::{Chosen, Exporter, Item};
 use crate::error::DataError;
 use crate::plate::PlateMeta;
-use crate::plate::ome_zarr::{
-    image_object, label_object, labels_object, plate_object, well_object, well_path,
-};
 use crate::plate::store::{Files, write};
 
 /// A plate of version 0.4.
 pub(super) struct OmeZarr04;
 
+/// Where it is written.
+struct Folder<'a>(&'a Path);
+
 impl Exporter for OmeZarr04 {
     fn sequence(&self, folder: &Path, item: &Item<'_>) -> Result<Value, DataError> {
-        let meta = of(item.meta, item.selection);
-        let well = well_path(item.number, item.selection.sequences.len());
-        let image = item.sequence.image.select(ndarray::Axis(1), &item.selection.channels);
-        if let Some((row, _)) = well.split_once('/') {
-            group(&folder.join(row), Value::Object(Map::new()))?;
-        }
-        group(&folder.join(&well), well_object())?;
-        let at = folder.join(&well).join("0");
-        group(&at, image_object(item.name, &meta))?;
-        array(&at.join("0"), image.view(), "<u2")?;
-        let names: Vec<&str> = item.selection.labels.iter().map(String::as_str).collect();
-        if names.is_empty() {
-            return Ok(Value::Null);
-        }
-        group(&at.join("labels"), labels_object(&names))?;
-        for name in names {
-            let labels = &item.sequence.labels[name];
-            let ids = labels.ids.view().insert_axis(ndarray::Axis(1));
-            let there: BTreeSet<u32> = labels.ids.iter().copied().filter(|id| *id != 0).collect();
-            let at = at.join("labels").join(name);
-            group(&at, label_object(name, &meta, &there, &labels.parents))?;
-            if ids.iter().all(|id| u16::try_from(*id).is_ok()) {
-                array(&at.join("0"), ids.mapv(|id| id as u16).view(), "<u2")?;
-            } else {
-                array(&at.join("0"), ids, "<u4")?;
-            }
-        }
-        Ok(Value::Null)
+        plate_tree::sequence(&Folder(folder), item).map(|()| Value::Null)
     }
 
     fn finish(&self, folder: &Path, _: &PlateMeta, selection: &Chosen, _: &[Value]) -> Result<(), DataError> {
-        let count = selection.sequences.len();
-        group(folder, plate_object("exported by LapseGAN", count, 0..count))
+        plate_tree::plate(&Folder(folder), selection)
     }
 }
 
-/// Returns the metadata of a plate with the selected channels only.
-pub(super) fn of(meta: &PlateMeta, selection: &Chosen) -> PlateMeta {
-    let channels = selection.channels.iter().map(|&c| meta.channels[c].clone()).collect();
-    PlateMeta { channels, ..meta.clone() }
+impl Tree for Folder<'_> {
+    fn group(&self, path: &str, ome: Value) -> Result<(), DataError> {
+        group(&self.0.join(path), ome)
+    }
+
+    fn array_16(&self, path: &str, data: ArrayView4<'_, u16>) -> Result<(), DataError> {
+        array(&self.0.join(path), data, "<u2")
+    }
+
+    fn array_32(&self, path: &str, data: ArrayView4<'_, u32>) -> Result<(), DataError> {
+        array(&self.0.join(path), data, "<u4")
+    }
 }
 
 /// Writes a group with the metadata of 0.5 as that of 0.4.

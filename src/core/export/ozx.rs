@@ -3,73 +3,60 @@
 //! Files are stored, not compressed, since what is in them is; metadata come first, from the root down, so that a reader
 //! of the directory's beginning knows the whole hierarchy.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
+use ndarray::ArrayView4;
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::ome_zarr_04::of;
+use super::plate_tree::{self, Tree};
 use super::{Chosen, Exporter, Item};
 use crate::error::DataError;
 use crate::plate::PlateMeta;
-use crate::plate::ome_zarr::{
-    image_object, label_object, labels_object, plate_object, well_object, well_path, write_array, write_group,
-};
+use crate::plate::ome_zarr::{write_array, write_group};
 
 /// Where the plate is written before it is zipped.
 const TREE: &str = "tree";
 /// Name of the zipped file.
-pub(super) const FILE: &str = "plate.ozx";
+const FILE: &str = "plate.ozx";
 /// Says that the directory begins with the metadata.
 const COMMENT: &str = r#"{"ome":{"version":"0.5","zipFile":{"centralDirectory":{"jsonFirst":true}}}}"#;
 
 /// A zipped plate.
 pub(super) struct Ozx;
 
+/// The folder that is zipped.
+struct Folder(PathBuf);
+
 impl Exporter for Ozx {
     fn sequence(&self, folder: &Path, item: &Item<'_>) -> Result<Value, DataError> {
-        let root = folder.join(TREE);
-        let meta = of(item.meta, item.selection);
-        let well = well_path(item.number, item.selection.sequences.len());
-        let image = item.sequence.image.select(ndarray::Axis(1), &item.selection.channels);
-        if let Some((row, _)) = well.split_once('/') {
-            write_group(&root, row, json!({}))?;
-        }
-        write_group(&root, &well, json!({ "ome": well_object() }))?;
-        let at = format!("{well}/0");
-        write_group(&root, &at, json!({ "ome": image_object(item.name, &meta) }))?;
-        write_array(&root, &format!("{at}/0"), image.view())?;
-        let names: Vec<&str> = item.selection.labels.iter().map(String::as_str).collect();
-        if names.is_empty() {
-            return Ok(Value::Null);
-        }
-        write_group(&root, &format!("{at}/labels"), json!({ "ome": labels_object(&names) }))?;
-        for name in names {
-            let labels = &item.sequence.labels[name];
-            let there: BTreeSet<u32> = labels.ids.iter().copied().collect();
-            let at = format!("{at}/labels/{name}");
-            write_group(&root, &at, json!({ "ome": label_object(name, &meta, &there, &labels.parents) }))?;
-            let ids = labels.ids.view().insert_axis(ndarray::Axis(1));
-            if ids.iter().all(|id| u16::try_from(*id).is_ok()) {
-                write_array(&root, &format!("{at}/0"), ids.mapv(|id| id as u16).view())?;
-            } else {
-                write_array(&root, &format!("{at}/0"), ids)?;
-            }
-        }
-        Ok(Value::Null)
+        plate_tree::sequence(&Folder(folder.join(TREE)), item).map(|()| Value::Null)
     }
 
     fn finish(&self, folder: &Path, _: &PlateMeta, selection: &Chosen, _: &[Value]) -> Result<(), DataError> {
         let root = folder.join(TREE);
-        let count = selection.sequences.len();
-        write_group(&root, "", json!({ "ome": plate_object("exported by LapseGAN", count, 0..count) }))?;
+        plate_tree::plate(&Folder(root.clone()), selection)?;
         let file = folder.join(FILE);
         zip(&root, &file).map_err(DataError::io(file))?;
         fs::remove_dir_all(&root).map_err(DataError::io(root))
+    }
+}
+
+impl Tree for Folder {
+    fn group(&self, path: &str, ome: Value) -> Result<(), DataError> {
+        let is_empty = ome.as_object().is_some_and(serde_json::Map::is_empty);
+        write_group(&self.0, path, if is_empty { ome } else { json!({ "ome": ome }) })
+    }
+
+    fn array_16(&self, path: &str, data: ArrayView4<'_, u16>) -> Result<(), DataError> {
+        write_array(&self.0, path, data)
+    }
+
+    fn array_32(&self, path: &str, data: ArrayView4<'_, u32>) -> Result<(), DataError> {
+        write_array(&self.0, path, data)
     }
 }
 

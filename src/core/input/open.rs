@@ -10,6 +10,7 @@ use super::listing::Listing;
 use super::names::{Entry, pattern::glob};
 use super::{ctc, ome_zarr};
 use crate::error::DataError;
+use crate::plate::is_zipped;
 
 /// Lists what a file, a folder, a store, or `folder/*_GFP.tif` holds.
 ///
@@ -25,7 +26,7 @@ pub fn open(path: &Path, reading: &Reading) -> Result<Listing, DataError> {
         }
         return list_folder(path, reading);
     }
-    if ome_zarr::is_zipped_store(path) {
+    if is_zipped(path) {
         return ome_zarr::list(path, reading.series.as_deref());
     }
     if path.is_file() && is_image(path) {

@@ -34,6 +34,7 @@ mod write;
 pub use channels::{Channel, Modality, display_color, modality};
 pub use labels::{LabelKind, LabelMeta};
 pub use split::Split;
+pub use store::is_zipped;
 pub use write::PlateWriter;
 
 use crate::error::DataError;
@@ -384,8 +385,13 @@ fn no_zarr_v3(path: &Path) -> DataError {
         let found = "OME-Zarr 0.4 or older (Zarr v2)".into();
         return DataError::Version { path: path.join(".zattrs"), found, expected: "OME-Zarr 0.5" };
     }
-    let found =
-        if path.is_dir() { "the folder holds no zarr.json" } else { "it is a file, expected a folder" };
+    let found = if path.is_dir() {
+        "the folder holds no zarr.json"
+    } else if is_zipped(path) {
+        "it is a zipped OME-Zarr, which prepare reads; expected a folder"
+    } else {
+        "it is a file, expected a folder"
+    };
     DataError::NotAPlate { path: path.to_owned(), found: found.into() }
 }
 

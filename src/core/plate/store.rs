@@ -48,13 +48,7 @@ impl ReadableStorageTraits for Files {
         ranges: ByteRangeIterator<'a>,
     ) -> Result<MaybeBytesIterator<'a>, StorageError> {
         let Some(bytes) = self.get(key)? else { return Ok(None) };
-        let size = bytes.len() as u64;
-        Ok(Some(Box::new(ranges.map(move |range| {
-            if range.end(size) > size || range.start(size) > size {
-                return Err(InvalidByteRangeError::new(range, size).into());
-            }
-            Ok(bytes.slice(range.start(size) as usize..range.end(size) as usize))
-        }))))
+        Ok(Some(slices(bytes, ranges)))
     }
 
     fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {
@@ -90,6 +84,26 @@ impl WritableStorageTraits for Files {
     fn supports_set_partial(&self) -> bool {
         false
     }
+}
+
+/// Returns whether a file has the name of a zipped store (`.ozx`, `.zip`).
+pub fn is_zipped(path: &Path) -> bool {
+    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    matches!(ending.as_deref(), Some("ozx" | "zip")) && path.is_file()
+}
+
+/// Returns ranges of bytes that are in memory.
+pub(crate) fn slices(
+    bytes: Bytes,
+    ranges: ByteRangeIterator<'_>,
+) -> Box<dyn Iterator<Item = Result<Bytes, StorageError>> + '_> {
+    let size = bytes.len() as u64;
+    Box::new(ranges.map(move |range| {
+        if range.end(size) > size || range.start(size) > size {
+            return Err(InvalidByteRangeError::new(range, size).into());
+        }
+        Ok(bytes.slice(range.start(size) as usize..range.end(size) as usize))
+    }))
 }
 
 /// Writes a file and the folders above it.

@@ -77,15 +77,11 @@ impl Centres {
         positions: &[&str],
         size: (usize, usize),
     ) -> Result<Vec<Vec<(usize, usize)>>, DataError> {
-        let wrong = |row: &Row, found: String, expected: String| {
-            DataError::Unusable {
+        let wrong = |row: &Row, found: String, expected: String| DataError::Unusable {
             path: self.path.clone(),
             found: format!("line {}: {found}", row.line),
             expected,
-            hint: "coordinates are pixels of the recording, rows and columns counted from 0; --dry-run lists the \
-                   positions"
-                .into(),
-        }
+            hint: "coordinates are pixels of the recording, rows and columns counted from 0".into(),
         };
         let mut centres = vec![Vec::new(); positions.len()];
         for row in &self.rows {

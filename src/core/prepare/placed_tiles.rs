@@ -58,9 +58,6 @@ impl Placed {
     }
 }
 
-/// Position, first frame and corner of a tile.
-type Tile = (usize, usize, (usize, usize));
-
 /// Corners of tiles by position and first frame.
 type ByWindow = BTreeMap<(usize, usize), Vec<(usize, usize)>>;
 
@@ -85,8 +82,9 @@ pub(super) fn on_objects(
     let frame = source.extent().size;
     let grid = corners(frame, cut.size, Tiles::Grid);
     let mut placed = ByWindow::new();
-    // Tiles of the grid that show no object in any frame of a window, by split.
-    let mut empty: BTreeMap<Split, Vec<Tile>> = BTreeMap::new();
+    // Numbers of spans, and of tiles of the grid that show no object in any of their frames, by split.
+    let mut empty: BTreeMap<Split, Vec<(u32, u32)>> = BTreeMap::new();
+    let mut visited: Vec<(usize, usize)> = Vec::new();
     let mut wanted: BTreeMap<Split, usize> = BTreeMap::new();
     for_each_span(
         source,
@@ -99,10 +97,10 @@ pub(super) fn on_objects(
             let tiles = apart(middle.centres.iter().map(|&centre| corner(centre, cut.size, frame)), cut.size);
             *wanted.entry(span.split).or_default() += tiles.len();
             placed.insert((span.position, span.first_frame), tiles);
-            let free = |(tile, _): &(usize, _)| seen.iter().all(|seen| !seen.occupied[*tile]);
-            let free =
-                grid.iter().enumerate().filter(free).map(|(_, &at)| (span.position, span.first_frame, at));
+            let free = |tile: &u32| seen.iter().all(|seen| !seen.occupied[*tile as usize]);
+            let free = (0..grid.len() as u32).filter(free).map(|tile| (visited.len() as u32, tile));
             empty.entry(span.split).or_default().extend(free);
+            visited.push((span.position, span.first_frame));
         },
     )?;
     expect_some(&wanted, &names, "object")?;
@@ -114,8 +112,8 @@ pub(super) fn on_objects(
         tiles.shuffle(&mut seed::rng(Stream::EmptyTiles, &[cut.seed, split as u64]));
         tiles.truncate(number);
         (count.empty, count.empty_wanted) = (count.empty + tiles.len(), count.empty_wanted + number);
-        for (position, first_frame, at) in tiles {
-            placed.entry((position, first_frame)).or_default().push(at);
+        for (span, tile) in tiles {
+            placed.entry(visited[span as usize]).or_default().push(grid[tile as usize]);
         }
     }
     for tiles in placed.values_mut() {

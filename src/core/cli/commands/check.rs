@@ -10,7 +10,7 @@ use crate::cli::progress::Progress;
 use crate::cli::{Common, Failure, Outcome};
 use crate::error::DataError;
 use crate::input::samplesheet;
-use crate::plate::Plate;
+use crate::plate::{Plate, is_zipped};
 
 /// Wells that a message lists.
 const LISTED: usize = 10;
@@ -81,6 +81,15 @@ pub fn execute(args: &CheckArgs) -> Outcome {
             ));
         }
         return check_store(&args.input, args.common.quiet);
+    }
+    if is_zipped(&args.input) {
+        return Err(DataError::Unusable {
+            path: args.input.clone(),
+            found: "is a zipped store".into(),
+            expected: "a folder".into(),
+            hint: "unpack it first, as in unzip plate.ozx -d plate.ome.zarr".into(),
+        }
+        .into());
     }
     if let Some(base) = args.base.as_deref().filter(|base| !args.missing_ok && !base.is_dir()) {
         let expected = "the folder that paths start at (--base)".into();

@@ -15,7 +15,6 @@ use serde_json::Value;
 pub(super) use level::Level;
 use metadata::{Axis, Group, Image};
 use place::Place;
-pub(super) use place::is_zipped_store;
 
 use super::file_names::natural;
 use super::listing::{Listing, Plane, PlaneRef, channel_names};

@@ -15,6 +15,7 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::error::DataError;
 use crate::input::capacity::expect_memory;
 use crate::input::file_names::{list_folders, name};
+use crate::plate::store::slices;
 use crate::side_file;
 
 /// What a byte of a deflated file becomes at most.
@@ -42,12 +43,6 @@ impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.path().fmt(f)
     }
-}
-
-/// Returns whether a file has the name of a zipped store.
-pub(in crate::input) fn is_zipped_store(path: &Path) -> bool {
-    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    matches!(ending.as_deref(), Some("ozx" | "zip")) && path.is_file()
 }
 
 impl Place {
@@ -232,13 +227,7 @@ impl ReadableStorageTraits for Zipped {
             }))));
         }
         let Some(bytes) = self.get(key)? else { return Ok(None) };
-        let size = bytes.len() as u64;
-        Ok(Some(Box::new(ranges.map(move |range| {
-            if range.end(size) > size || range.start(size) > size {
-                return Err(InvalidByteRangeError::new(range, size).into());
-            }
-            Ok(bytes.slice(range.start(size) as usize..range.end(size) as usize))
-        }))))
+        Ok(Some(slices(bytes, ranges)))
     }
 
     fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {

@@ -85,7 +85,7 @@ fn a_zipped_store_is_read_as_the_folder_is() {
         let folder = dir.path().join("movie.ome.zarr");
         let data = store(&folder, [2, 1, 8, 12]);
         let zip = zipped(&folder, prefix, method);
-        assert!(is_zipped_store(&zip));
+        assert!(crate::plate::is_zipped(&zip));
         expect_equal(&list(&zip, None).unwrap().planes, &data);
     }
 }
