@@ -35,9 +35,10 @@ check: setup ## Everything that must be clean: format, clippy, tests, docs
 	cargo test --release --locked --workspace
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
-interop: build ## Compare inputs, plates and exports with other programs, event files with TensorBoard (Python in ./.venv)
+interop: build ## Compare inputs, plates and exports with other programs, event files with TensorBoard, train Cellpose and StarDist (Python in ./.venv)
 	bash tests/interop/formats.sh
 	bash tests/interop/tensorboard.sh
+	bash tests/interop/segmenters.sh || [ $$? -eq 77 ]
 
 kill: build ## Kill a training 50 times, and all commands 330 times, at random moments: they must end with the same bytes
 	python3 tests/kill/kill.py

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lapsegan_core::plate::Plate;
 
-use crate::support::programs::{expect_nothing_left, fail, names, result, run_in, succeed};
+use crate::support::programs::{check_refused, expect_nothing_left, fail, names, result, run_in, succeed};
 
 /// A plate of the phantom with sequences that share no frame, and the folder around it.
 struct Bench {
@@ -82,6 +82,17 @@ fn exports_are_read_again_with_equal_pixels_labels_and_sizes() {
         );
     }
     assert!(!names(&bench.path("ozx")).contains(&"tree".to_owned()));
+    let check = || run_in(bench.dir.path(), "prepare", &["check", "ozx/plate.ozx"]);
+    let found = result(&check());
+    let images = Plate::open(&bench.path("p.ome.zarr")).unwrap().wells.len();
+    assert_eq!((&found["store"], &found["findings"]["images"]), (&"ozx/plate.ozx".into(), &images.into()));
+    // One byte of pixels, which the checksum of the file in the zip names.
+    let file = bench.path("ozx/plate.ozx");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    check_refused(&check(), 65, &["plate.ozx/"]);
 }
 
 #[test]

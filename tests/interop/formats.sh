@@ -16,14 +16,8 @@ repo=$(cd "$here/../.." && pwd)
 venv=${LAPSEGAN_VENV:-$repo/.venv/interop}
 prepare=${LAPSEGAN_BIN:-$repo/target/release}/prepare
 
-# environment FOLDER LOCK PYTHON: makes a Python environment with what a lock file lists, where it is not there yet.
-environment() {
-  cmp -s "$here/$2" "$1/requirements.txt" && return
-  command -v "$3" >/dev/null && "$3" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || return
-  rm -rf "$1"
-  "$3" -m venv "$1" && "$1/bin/pip" install --quiet --requirement "$here/$2" || return
-  cp "$here/$2" "$1/requirements.txt"
-}
+# shellcheck source-path=SCRIPTDIR source=environment.sh
+source "$here/environment.sh"
 environment "$venv" requirements.txt python3 || {
   echo "skipped: Python 3.11 is not there, or the packages of tests/interop/requirements.txt cannot be installed"
   exit 77

@@ -34,12 +34,13 @@ pub(super) fn list_folder(folder: &Path, reading: &Reading) -> Result<Listing, D
     let Files { images, folders } = list(folder)?;
     if !images.is_empty() && !folders.is_empty() {
         let (image, sub) = (name(&images[0]), folders[0].display());
+        let ending = images[0].extension().map_or_else(String::new, |e| e.to_string_lossy().into_owned());
         return Err(DataError::Unusable {
             path: folder.to_owned(),
             found: format!("holds frames as well as sub-folders ({image}, {})", name(&folders[0])),
             expected: "either frames of one position, or one sub-folder per position".into(),
             hint: format!(
-                "say which are meant: --channel NAME={sub} takes a sub-folder, --channel NAME='{}/*.tif' the frames beside",
+                "say which are meant: --channel NAME={sub} takes a sub-folder, --channel NAME='{}/*.{ending}' the frames beside",
                 folder.display()
             ),
         });

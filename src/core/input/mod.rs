@@ -32,8 +32,8 @@ mod timeline;
 mod units;
 
 pub use align::Align;
-pub use ome_zarr::is_store;
-pub use open::open;
+pub use ome_zarr::{is_store, unpack};
+pub use open::{open, split_part};
 pub use source::Source;
 
 #[cfg(test)]

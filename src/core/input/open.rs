@@ -38,6 +38,14 @@ pub fn open(path: &Path, reading: &Reading) -> Result<Listing, DataError> {
     Err(no_folder(path))
 }
 
+/// Splits `PATH@PART` at the last `@`: the path, and the channel or label that is meant of what it holds.
+pub fn split_part(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once('@') {
+        Some((path, part)) if !path.is_empty() && !part.is_empty() => (path, Some(part)),
+        _ => (text, None),
+    }
+}
+
 /// Returns the files that a name with `*` or `?` fits, of the folder it stands in or of its sub-folders (`movie/*/c1_*`);
 /// `None` where it is no such name.
 fn matching(path: &Path) -> Result<Option<Vec<Entry>>, DataError> {

@@ -12,6 +12,8 @@ use super::samplesheet_table::{
 };
 use crate::error::DataError;
 use crate::input::image_file::is_image;
+use crate::input::split_part;
+use crate::plate::is_zipped;
 use crate::plate::names::{PLAIN, is_plain};
 use crate::side_file;
 
@@ -50,8 +52,10 @@ pub struct Row {
     pub name: Option<String>,
     /// Path as it stands in the sheet.
     pub path: Option<String>,
-    /// The same path below the base folder, as the program opens it.
+    /// The same path below the base folder, as the program opens it, without the part.
     pub resolved: Option<PathBuf>,
+    /// Which channel or label of what the path holds, from `PATH@PART`.
+    pub part: Option<String>,
 }
 
 /// What a row is.
@@ -108,6 +112,7 @@ struct Checked<'a> {
     kind: Option<Kind>,
     numbers: [Option<f64>; 2],
     resolved: Option<PathBuf>,
+    part: Option<String>,
 }
 
 fn check_row<'a>(row: &'a Fields, base: &Path, missing_ok: bool, problems: &mut Problems) -> Checked<'a> {
@@ -134,7 +139,7 @@ fn check_row<'a>(row: &'a Fields, base: &Path, missing_ok: bool, problems: &mut 
         }
         Some(_) => {}
     }
-    let mut resolved = None;
+    let (mut resolved, mut part) = (None, None);
     match (kind, field(PATH)) {
         (Some(Kind::Phantom), "") | (None, _) => {}
         (Some(Kind::Phantom), path) => {
@@ -142,9 +147,12 @@ fn check_row<'a>(row: &'a Fields, base: &Path, missing_ok: bool, problems: &mut 
         }
         (Some(_), "") => problems.field(row, PATH, "is empty, expected a folder"),
         (Some(kind), path) => {
-            let full = if path.contains("://") { PathBuf::from(path) } else { base.join(path) };
+            let below = |path: &str| if path.contains("://") { PathBuf::from(path) } else { base.join(path) };
+            let whole = kind == Kind::Plate || below(path).exists();
+            let (path, named) = if whole { (path, None) } else { split_part(path) };
+            let full = below(path);
             check_path(row, kind, &full, missing_ok, problems);
-            resolved = Some(full);
+            (resolved, part) = (Some(full), named.map(str::to_owned));
         }
     }
     let numbers = [PIXEL_SIZE, FRAME_INTERVAL].map(|column| {
@@ -155,7 +163,7 @@ fn check_row<'a>(row: &'a Fields, base: &Path, missing_ok: bool, problems: &mut 
         }
         number
     });
-    Checked { fields: row, kind, numbers, resolved }
+    Checked { fields: row, kind, numbers, resolved, part }
 }
 
 fn check_path(row: &Fields, kind: Kind, path: &Path, missing_ok: bool, problems: &mut Problems) {
@@ -164,7 +172,7 @@ fn check_path(row: &Fields, kind: Kind, path: &Path, missing_ok: bool, problems:
         if !missing_ok {
             problems.missing(row, PATH, format!("{shown} is not there"));
         }
-    } else if !path.is_dir() && (kind == Kind::Plate || !is_image(path)) {
+    } else if !path.is_dir() && (kind == Kind::Plate || !(is_image(path) || is_zipped(path))) {
         let expected = if kind == Kind::Plate { "a folder" } else { "a folder, a TIFF stack or an OME-Zarr" };
         problems.field(row, PATH, format!("{shown} is a file, expected {expected}"));
     } else if kind == Kind::Plate && !path.join("zarr.json").is_file() {
@@ -209,6 +217,7 @@ fn samples(rows: Vec<Checked>, problems: &mut Problems) -> Samplesheet {
             name: filled(&row.fields.texts[NAME]),
             path: filled(&row.fields.texts[PATH]),
             resolved: row.resolved.clone(),
+            part: row.part.clone(),
         });
         let rows = rows.collect();
         sheet.samples.push(Sample { sample: id.to_owned(), kind, pixel_size, frame_interval, rows });
@@ -284,6 +293,21 @@ mod tests {
         assert_eq!(a.rows[0].path.as_deref(), Some("a, b/phase"));
         assert_eq!((a.rows[1].line, a.rows[1].name.as_deref()), (4, Some("gfp")));
         assert_eq!((b.kind, b.rows[0].line, &b.rows[0].resolved), ("phantom", 5, &None));
+    }
+
+    #[test]
+    fn channels_of_one_file_are_its_parts() {
+        let text = b"sample,kind,name,path
+A,channel,phase,movie.ome.tif@BF
+A,channel,gfp,movie.ome.tif@GFP
+A,channel,rfp,movie.ome.tif@GFP
+";
+        let error = check(text).unwrap_err();
+        assert!(error.contains("line 4, column 4 (path): is the path of line 3 already"), "{error}");
+        let sheet = check(&text[..text.len() - 32]).unwrap();
+        let [phase, gfp] = [&sheet.samples[0].rows[0], &sheet.samples[0].rows[1]];
+        assert_eq!([phase.part.as_deref(), gfp.part.as_deref()], [Some("BF"), Some("GFP")]);
+        assert!(gfp.resolved == phase.resolved && gfp.resolved.as_ref().unwrap().ends_with("movie.ome.tif"));
     }
 
     #[test]

@@ -71,10 +71,12 @@ for message in '--kmig: no such parameter' '--preset large: expected one of' '--
   says "$message"
 done
 
-say 'a sample without labels, and a label that is not there'
+say 'a sample without labels, of two channels in one file, and a label that is not there'
+passes prepare export results/plates/phantom.ome.zarr --format ozx --output packed
 cat >samples.csv <<CSV
 sample,kind,name,path
-bare,channel,brightfield,$repo/test-data/recording/brightfield
+bare,channel,brightfield,packed/plate.ozx@brightfield
+bare,channel,gfp,packed/plate.ozx@gfp
 CSV
 passes flow -profile test --input samples.csv --kimg 0.01 --generate_shards 1 --outdir bare
 says 'sample bare: the sample has no labels of objects, so segment-benchmark is left out for it'

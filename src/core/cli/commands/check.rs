@@ -9,13 +9,13 @@ use crate::check::Weight;
 use crate::cli::progress::Progress;
 use crate::cli::{Common, Failure, Outcome};
 use crate::error::DataError;
-use crate::input::samplesheet;
+use crate::input::{samplesheet, unpack};
 use crate::plate::{Plate, is_zipped};
 
 /// Wells that a message lists.
 const LISTED: usize = 10;
 
-/// Checks a samplesheet of the workflows, a plate, or any OME-Zarr 0.4 or 0.5
+/// Checks a samplesheet of the workflows, a plate, or any OME-Zarr 0.4 or 0.5 (also .ozx)
 ///
 /// Of a store, metadata is compared with the rules of OME-Zarr, levels and labels with the image
 /// (shape, type, scale), and all pixels are read: chunks that are gone, cut or changed are named,
@@ -31,7 +31,8 @@ const LISTED: usize = 10;
 ///                   labels (the same with label images), plate (prepared already) or phantom
 ///                   (simulate); the latter two are their sample's only row
 ///   name            name of the channel or label image
-///   path            relative to the samplesheet, or absolute; empty for a phantom
+///   path            relative to the samplesheet, or absolute, with @PART where a stack or a store
+///                   holds several channels (movie.ome.tif@GFP); empty for a phantom
 ///   pixel_size      micrometres, may be empty
 ///   frame_interval  seconds, may be empty
 ///
@@ -40,7 +41,7 @@ const LISTED: usize = 10;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub struct CheckArgs {
-    /// The samplesheet, or a plate or other OME-Zarr (NAME.ome.zarr)
+    /// The samplesheet, or a plate or other OME-Zarr (NAME.ome.zarr, NAME.ozx)
     #[arg(value_name = "SAMPLESHEET|STORE", help_heading = "Input")]
     input: PathBuf,
 
@@ -73,23 +74,19 @@ pub fn execute(args: &CheckArgs) -> Outcome {
     if args.common.config.is_some() || !args.common.set.is_empty() {
         return Err(Failure::usage("check has no settings", "leave out --config and --set"));
     }
-    if args.input.is_dir() && is_of_zarr(&args.input) {
+    let zipped = is_zipped(&args.input);
+    if zipped || args.input.is_dir() && is_of_zarr(&args.input) {
         if args.base.is_some() || args.missing_ok {
             return Err(Failure::usage(
-                "--base and --missing-ok are for samplesheets, and a folder was given",
+                "--base and --missing-ok are for samplesheets, and a store was given",
                 "leave them out for a plate, or name the CSV file",
             ));
         }
-        return check_store(&args.input, args.common.quiet);
-    }
-    if is_zipped(&args.input) {
-        return Err(DataError::Unusable {
-            path: args.input.clone(),
-            found: "is a zipped store".into(),
-            expected: "a folder".into(),
-            hint: "unpack it first, as in unzip plate.ozx -d plate.ome.zarr".into(),
-        }
-        .into());
+        return if zipped {
+            check_zipped(args)
+        } else {
+            check_store(&args.input, &args.input, args.common.quiet)
+        };
     }
     if let Some(base) = args.base.as_deref().filter(|base| !args.missing_ok && !base.is_dir()) {
         let expected = "the folder that paths start at (--base)".into();
@@ -112,12 +109,23 @@ fn is_of_zarr(folder: &Path) -> bool {
     folder.extension().is_some_and(|e| e == "zarr") || there("zarr.json") || there(".zattrs")
 }
 
-fn check_store(path: &Path, quiet: bool) -> Outcome {
-    let bar = Progress::new("checking images", crate::check::count(path), quiet);
-    let findings = crate::check::store(path, &|| bar.step())?;
+/// Checks a store in one file by a copy of what it holds, since chunks are looked at as files.
+fn check_zipped(args: &CheckArgs) -> Outcome {
+    let name = args.input.file_stem().unwrap_or_default();
+    let temporary = tempfile::Builder::new().prefix("lapsegan-check-").tempdir();
+    let temporary = temporary.map_err(DataError::io(&std::env::temp_dir()))?;
+    let folder = temporary.path().join(name);
+    unpack(&args.input, &folder)?;
+    check_store(&args.input, &folder, args.common.quiet)
+}
+
+/// Checks a store that people call `path` and that lies in `folder`.
+fn check_store(path: &Path, folder: &Path, quiet: bool) -> Outcome {
+    let bar = Progress::new("checking images", crate::check::count(folder), quiet);
+    let findings = crate::check::store(folder, &|| bar.step())?;
     bar.finish();
     // A plate of ours knows what was written into it.
-    let wells = Plate::open(path).ok().map(|plate| plate.changed_wells()).transpose()?;
+    let wells = Plate::open(folder).ok().map(|plate| plate.changed_wells()).transpose()?;
     let mut result = json!({ "store": path, "findings": findings, "wells": wells });
     if let Some(wells) = &wells {
         result["sequences"] = json!(wells.as_written + wells.changed.len() + wells.without_digest);

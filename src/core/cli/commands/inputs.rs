@@ -9,7 +9,7 @@ use crate::error::DataError;
 use crate::input::folder::Reading;
 use crate::input::listing::Listing;
 use crate::input::recording::{Input, Listings};
-use crate::input::{self, file_names};
+use crate::input::{self, file_names, split_part};
 use crate::plate::names::{PLAIN, is_plain};
 use crate::plate::{LabelKind, Modality, modality};
 
@@ -63,13 +63,8 @@ pub fn inputs(flag: &str, pairs: &[String]) -> Result<Vec<Input>, Failure> {
         if inputs.iter().any(|i| i.name == name) {
             return Err(Failure::usage(format!("{flag} {pair}: the name {name} is given twice"), hint));
         }
-        let (path, part) = match path.rsplit_once('@') {
-            Some((before, part)) if !Path::new(path).exists() && !before.is_empty() && !part.is_empty() => {
-                (before, Some(part.to_owned()))
-            }
-            _ => (path, None),
-        };
-        inputs.push(Input { name: name.into(), path: path.into(), part });
+        let (path, part) = if Path::new(path).exists() { (path, None) } else { split_part(path) };
+        inputs.push(Input { name: name.into(), path: path.into(), part: part.map(str::to_owned) });
     }
     Ok(inputs)
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(super) use level::Level;
 use metadata::{Axis, Group, Image};
 use place::Place;
+pub use place::unpack;
 
 use super::file_names::natural;
 use super::listing::{Listing, Plane, PlaneRef, channel_names};

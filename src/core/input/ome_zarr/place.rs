@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::error::DataError;
 use crate::input::capacity::expect_memory;
 use crate::input::file_names::{list_folders, name};
-use crate::plate::store::slices;
+use crate::plate::store::{slices, write};
 use crate::side_file;
 
 /// What a byte of a deflated file becomes at most.
@@ -126,6 +126,24 @@ impl Place {
         }
     }
 
+    /// Copies all files in it to a folder.
+    ///
+    /// # Errors
+    /// [`DataError`] of a file whose name leads elsewhere, that is damaged, or that cannot be written.
+    fn copy_to(&self, folder: &Path) -> Result<(), DataError> {
+        let Self::Zipped(archive, prefix) = self else { return Ok(()) };
+        for name in archive.below(prefix).filter(|name| !name.ends_with('/')) {
+            let below = &name[prefix.len()..];
+            if below.split('/').any(|part| ["", ".", ".."].contains(&part) || part.contains('\\')) {
+                return Err(archive.error(name, io::Error::other("is a name that leads out of the store")));
+            }
+            let bytes = archive.whole(name, u64::MAX).map_err(|e| archive.error(name, e))?;
+            let path = folder.join(below);
+            write(&path, &bytes.unwrap_or_default()).map_err(DataError::io(&path))?;
+        }
+        Ok(())
+    }
+
     /// Returns the files in it as zarrs reads them.
     pub(super) fn storage(&self) -> Result<Arc<dyn ReadableStorageTraits>, String> {
         Ok(match self {
@@ -135,6 +153,14 @@ impl Place {
             }
         })
     }
+}
+
+/// Copies what a zipped store holds to an empty folder.
+///
+/// # Errors
+/// [`DataError`] of a file that is no zip, holds no store, or is damaged.
+pub fn unpack(path: &Path, folder: &Path) -> Result<(), DataError> {
+    Place::open(path)?.copy_to(folder)
 }
 
 impl Archive {

@@ -45,8 +45,8 @@ if workflow.is_main_process:
 
 
 def recording(wildcards):
-    """Returns the folders a plate is made of."""
-    return [row["resolved"] for row in rows(wildcards) if row["resolved"]]
+    """Returns the folders, stacks and stores a plate is made of."""
+    return sorted({row["resolved"] for row in rows(wildcards) if row["resolved"]})
 
 
 def prepare_arguments(wildcards):
@@ -56,7 +56,8 @@ def prepare_arguments(wildcards):
         return f"phantom {config['prepare']['phantom']}"
     words = []
     for row in sample["rows"]:
-        words += [f"--{row['kind']}", f"{row['name']}={row['resolved']}"]
+        part = f"@{row['part']}" if row["part"] else ""
+        words += [f"--{row['kind']}", f"{row['name']}={row['resolved']}{part}"]
     for column in ("pixel_size", "frame_interval"):
         if sample[column]:
             words += [f"--{column.replace('_', '-')}", str(sample[column])]

@@ -26,7 +26,10 @@ def read_samples(sheet):
         sample = samples.setdefault(row["sample"], {"kind": kind, "rows": []})
         for column in ("pixel_size", "frame_interval"):
             sample[column] = sample.get(column) or row.get(column)
-        sample["rows"].append(row | {"resolved": row["path"] and base / row["path"]})
+        path, at, part = (row["path"] or "").rpartition("@")
+        if not at or (base / row["path"]).exists():
+            path, part = row["path"], None
+        sample["rows"].append(row | {"resolved": path and base / path, "part": part})
     return samples
 
 

@@ -1,4 +1,5 @@
-// A recording (folders of frames) to a dataset plate.
+// A recording (folders of frames, stacks, stores) to a dataset plate. Names are NAME, or NAME@PART where a file holds
+// several channels or labels.
 process PREPARE {
     tag "${meta.id}"
     label 'process_low'
@@ -17,13 +18,17 @@ process PREPARE {
     prefix = task.ext.prefix ?: "${meta.id}"
     def args = task.ext.args ?: ''
     // A single folder arrives as a path, several as a list.
-    def folders = [frames].flatten().withIndex().collect { folder, i -> "--channel '${channels[i]}=${folder}'" }
-    folders += [masks].flatten().withIndex().collect { folder, i -> "--labels '${labels[i]}=${folder}'" }
+    def inputs = [[frames, channels, '--channel'], [masks, labels, '--labels']].collectMany { paths, names, flag ->
+        [paths].flatten().withIndex().collect { path, i ->
+            def (name, part) = names[i].split('@', 2) as List
+            "${flag} '${name}=${path}${part ? "@${part}" : ''}'"
+        }
+    }
     def pixel_size = meta.pixel_size ? "--pixel-size ${meta.pixel_size}" : ''
     def frame_interval = meta.frame_interval ? "--frame-interval ${meta.frame_interval}" : ''
     """
     prepare \\
-        ${folders.join(' \\\n        ')} \\
+        ${inputs.join(' \\\n        ')} \\
         ${pixel_size} ${frame_interval} \\
         --output ${prefix}.ome.zarr \\
         --digest ${prefix}.digest.json \\
@@ -33,7 +38,7 @@ process PREPARE {
 
     stub:
     prefix = task.ext.prefix ?: "${meta.id}"
-    def described = labels.collect { name -> "{\"name\":\"${name}\",\"kind\":\"objects\"}" }.join(',')
+    def described = labels.collect { name -> "{\"name\":\"${name.split('@')[0]}\",\"kind\":\"objects\"}" }.join(',')
     """
     mkdir ${prefix}.ome.zarr
     echo '{"zarr_format":3,"node_type":"group","attributes":{"lapsegan":{"labels":[${described}]}}}' > ${prefix}.ome.zarr/zarr.json

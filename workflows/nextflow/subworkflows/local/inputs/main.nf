@@ -27,7 +27,7 @@ workflow INPUTS {
         .map { sample ->
             def parts = ['channel', 'labels'].collectMany { kind ->
                 def rows = sample.rows.findAll { row -> row.kind == kind }
-                [rows.collect { row -> row.name }, rows.collect { row -> file(row.resolved) }]
+                [rows.collect { row -> row.part ? "${row.name}@${row.part}" : row.name }, rows.collect { row -> file(row.resolved) }]
             }
             // Nextflow looks at the top of an input folder only; this makes a changed or added frame a new input.
             [metaOf(sample) + [input_state: stateOf(parts[1] + parts[3])]] + parts
@@ -40,7 +40,7 @@ workflow INPUTS {
         .map { sample -> [metaOf(sample), file(sample.rows[0].resolved), digestOf(file(sample.rows[0].resolved))] }
 
     emit:
-    recordings // channel: [ val(meta), [names], [folders], [label names], [label folders] ]
+    recordings // channel: [ val(meta), [names], [inputs], [label names], [label inputs] ]; a name may be NAME@PART
     phantoms   // channel: val(meta)
     plates     // channel: [ val(meta), path(plate), path(digest) ]
 }
@@ -50,17 +50,17 @@ def missingPaths(samples) {
     return samples
         .collectMany { sample -> sample.rows }
         .findAll { row -> row.resolved }
-        .findAll { row -> row.kind == 'plate' ? !file("${row.resolved}/zarr.json").exists() : !file(row.resolved).isDirectory() }
-        .collect { row -> "  line ${row.line}, column path: ${row.resolved} is not there, or no ${row.kind == 'plate' ? 'plate' : 'folder'}" }
+        .findAll { row -> row.kind == 'plate' ? !file("${row.resolved}/zarr.json").exists() : !file(row.resolved).exists() }
+        .collect { row -> "  line ${row.line}, column path: ${row.resolved} is not there${row.kind == 'plate' ? ', or no plate' : ''}" }
 }
 
 def metaOf(sample) {
     return [id: sample.sample] + sample.subMap(['pixel_size', 'frame_interval']).findAll { _key, value -> value != null }
 }
 
-// How many files the folders and their sub-folders hold, how large they are, and when the last one was written.
-def stateOf(folders) {
-    def entries = folders.collectMany { folder -> folder.listFiles() as List }
+// How many files the inputs hold (folders, and their sub-folders), how large they are, and when the last one was written.
+def stateOf(inputs) {
+    def entries = inputs.collectMany { input -> input.isDirectory() ? input.listFiles() as List : [input] }
     def found = entries.collectMany { entry -> entry.isDirectory() ? entry.listFiles() as List : [entry] }
     def newest = found.collect { path -> path.lastModified() }.max()
     return "${found.size()} files, ${found.collect { path -> path.size() }.sum()} bytes, ${newest}"
