@@ -35,7 +35,8 @@ impl Digest {
         let files = files(path)?;
         let mut hash = Sha256::new();
         let mut bytes = 0;
-        let mut buffer = vec![0_u8; 1 << 20];
+        // One that stays in the cache: a larger one costs more to come by than to fill, once per well.
+        let mut buffer = vec![0_u8; 1 << 15];
         for file in &files {
             if path.is_dir() {
                 hash.update(file.strip_prefix(path).unwrap_or(file).as_os_str().as_encoded_bytes());

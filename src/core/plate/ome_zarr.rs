@@ -171,6 +171,9 @@ fn color(id: u32) -> [u8; 4] {
     [ramp(0.0), ramp(4.0), ramp(2.0), 255]
 }
 
+/// File of an array's only shard.
+const SHARD: &str = "c/0/0/0/0";
+
 /// Writes the `zarr.json` of a group.
 pub(crate) fn write_group(root: &Path, group: &str, attributes: Value) -> Result<(), DataError> {
     let path = root.join(group).join("zarr.json");
@@ -250,6 +253,17 @@ where
     let data = data.as_standard_layout();
     let pixels = data.as_slice().map_or_else(|| Cow::Owned(data.iter().copied().collect()), Cow::Borrowed);
     target.store_chunk_opt(&[0, 0, 0, 0], pixels.as_ref(), &options).map_err(|e| failed(&e))
+}
+
+/// Expects the file of an array's only shard.
+pub(super) fn expect_shard(root: &Path, array: &str) -> Result<(), DataError> {
+    let folder = root.join(array);
+    let path = folder.join(SHARD);
+    // Without its metadata, or in another layout, `read_array` says what is wrong.
+    if path.exists() || !folder.join("zarr.json").exists() || !folder.join("c").exists() {
+        return Ok(());
+    }
+    Err(DataError::MissingPixels { path })
 }
 
 /// Reads an array of `shape` that is one shard. `[T, C, H, W]`

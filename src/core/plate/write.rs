@@ -350,7 +350,11 @@ mod tests {
                 check(&format!("flipped byte {at} of {}", good.len()));
             }
             fs::remove_file(&file).unwrap();
-            assert!(matches!(read(), Err(DataError::MissingPixels { .. })));
+            assert!(matches!(Plate::open(&path), Err(DataError::MissingPixels { path }) if path == file));
+            assert!(matches!(
+                Plate::open_unseen(&path).unwrap().read(index),
+                Err(DataError::MissingPixels { .. })
+            ));
         }
     }
 

@@ -125,7 +125,7 @@ fn check_store(path: &Path, folder: &Path, quiet: bool) -> Outcome {
     let findings = crate::check::store(folder, &|| bar.step())?;
     bar.finish();
     // A plate of ours knows what was written into it.
-    let wells = Plate::open(folder).ok().map(|plate| plate.changed_wells()).transpose()?;
+    let wells = Plate::open_unseen(folder).ok().map(|plate| plate.changed_wells()).transpose()?;
     let mut result = json!({ "store": path, "findings": findings, "wells": wells });
     if let Some(wells) = &wells {
         result["sequences"] = json!(wells.as_written + wells.changed.len() + wells.without_digest);
