@@ -8,7 +8,7 @@ const MOST_LINES: usize = 450;
 
 /// For each part of a package, the modules of ours that it may use. Modules of `lapsegan-core` are named by `core::`
 /// where the package is `lapsegan`. The folder `cli` may use everything.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: [(&str, &[&str]); 27] = [
     ("core/error", &[]),
     ("core/seed", &[]),
     ("core/json_diff", &[]),
@@ -25,6 +25,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("core/check", &["error", "memory", "side_file", "plate"]),
     ("core/export", &["error", "plate", "input"]),
     ("core/report", &["error"]),
+    ("core/features", &["error", "seed", "side_file", "stats"]),
     ("core/realism", &["error", "seed", "stats", "plate", "report"]),
     ("torch/tensor_rng", &["core::seed"]),
     ("torch/model", &["core::error", "core::labels", "core::memory"]),

@@ -73,6 +73,7 @@ pub mod realism;
 pub mod check;
 
 pub mod export;
+pub mod features;
 
 pub mod report;
 

@@ -39,6 +39,8 @@ streams! {
     RealismSheet = 6,
     /// Realism: which half of the sequences is used for standard errors. Counters: seed, half, set.
     RealismHalves = 7,
+    /// Features: the subsets of the kernel distance. Counters: seed.
+    KernelSubsets = 8,
     /// Phantom: the cells of a position. Counters: seed, position.
     PhantomCells = 10,
     /// Phantom: the microscope and its noise at a position. Counters: seed, position.

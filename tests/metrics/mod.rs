@@ -4,6 +4,7 @@
 //! test, and every case that a file holds is run.
 
 mod classic;
+mod distribution;
 mod image_statistics;
 mod instance;
 mod one_dim;

@@ -1,4 +1,6 @@
-//! Statistics: distances of distributions on a line, and intervals by resampling.
+//! Statistics: distances of distributions on a line, intervals by resampling, and sums of singular
+//! values.
 
 pub mod bootstrap;
+pub mod singular;
 pub mod wasserstein;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
+use super::features::{self, FeaturesArgs};
 use super::score::{self, ScoreArgs};
 use crate::cli::args::{DeviceFlag, WithoutCommand};
 use crate::cli::open_it;
@@ -46,6 +47,8 @@ pub struct EvaluateArgs {
 enum Command {
     #[command(after_help = score::examples("evaluate"))]
     Score(ScoreArgs),
+    #[command(after_help = features::EXAMPLES)]
+    Features(FeaturesArgs),
 }
 
 #[derive(Args, Debug)]
@@ -80,6 +83,7 @@ impl AsRef<Common> for EvaluateArgs {
     fn as_ref(&self) -> &Common {
         match &self.command {
             Some(Command::Score(score)) => score.as_ref(),
+            Some(Command::Features(features)) => features.as_ref(),
             None => &self.common,
         }
     }
@@ -89,6 +93,7 @@ impl AsRef<Common> for EvaluateArgs {
 pub fn execute(args: EvaluateArgs) -> Outcome {
     match (&args.command, &args.compare.0) {
         (Some(Command::Score(score)), _) => score::execute(score),
+        (Some(Command::Features(features)), _) => features::execute(features),
         (None, Some(plates)) => compare(plates, &args.common),
         (None, None) => Err(Failure::usage("--real, --synthetic and --output are missing", "see --help")),
     }

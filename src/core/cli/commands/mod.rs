@@ -4,6 +4,7 @@ pub mod check;
 pub mod evaluate;
 mod expect_times;
 pub mod export;
+pub mod features;
 pub mod inputs;
 pub mod label_forms;
 pub mod make_plate;

@@ -1,0 +1,76 @@
+//! Precision, recall, density and coverage: how much of one set lies where the other one is.
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+use serde::Serialize;
+
+/// Shares of two sets, by balls around vectors that reach to their k-th nearest neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Manifold {
+    /// Share of synthetic vectors in a ball of a real one, in [0, 1].
+    pub precision: f64,
+    /// Share of real vectors in a ball of a synthetic one, in [0, 1].
+    pub recall: f64,
+    /// Mean number of real balls around a synthetic vector, by k; above 1 where it lies closer than real ones do.
+    pub density: f64,
+    /// Share of real vectors with a synthetic one in their ball, in [0, 1].
+    pub coverage: f64,
+}
+
+/// Returns the shares with the `k` nearest neighbours; `None` where a set has no more than `k` vectors.
+///
+/// A vector on the edge of a ball counts for precision and recall, and not for density and coverage. Distances are those
+/// of the coordinates, not of products, which lose digits where sets are far from zero.
+///
+/// # Shapes
+/// `real`: `[N, D]`, `synthetic`: `[M, D]`
+///
+/// # Reference
+/// Kynkäänniemi et al. 2019; Naeem et al. 2020.
+pub fn manifold(real: ArrayView2<'_, f64>, synthetic: ArrayView2<'_, f64>, k: usize) -> Option<Manifold> {
+    if k == 0 || real.nrows().min(synthetic.nrows()) <= k {
+        return None;
+    }
+    let (real_radii, synthetic_radii) = (radii(real, k), radii(synthetic, k));
+    // By synthetic vector: in a real ball, and in how many without their edges.
+    let around: Vec<(bool, usize)> = (0..synthetic.nrows())
+        .into_par_iter()
+        .map(|j| {
+            let distances = real.rows().into_iter().map(|row| squared_distance(row, synthetic.row(j)));
+            distances.zip(&real_radii).fold((false, 0), |(within, balls), (d, &radius)| {
+                (within || d <= radius, balls + usize::from(d < radius))
+            })
+        })
+        .collect();
+    let covered: Vec<(bool, bool)> = (0..real.nrows())
+        .into_par_iter()
+        .map(|i| {
+            let distances = synthetic.rows().into_iter().map(|row| squared_distance(row, real.row(i)));
+            distances.zip(&synthetic_radii).fold((false, false), |(within, near), (d, &radius)| {
+                (within || d <= radius, near || d < real_radii[i])
+            })
+        })
+        .collect();
+    let (n, m) = (real.nrows() as f64, synthetic.nrows() as f64);
+    let balls: usize = around.iter().map(|(_, balls)| balls).sum();
+    Some(Manifold {
+        precision: around.iter().filter(|(within, _)| *within).count() as f64 / m,
+        recall: covered.iter().filter(|(within, _)| *within).count() as f64 / n,
+        density: balls as f64 / (k as f64 * m),
+        coverage: covered.iter().filter(|(_, near)| *near).count() as f64 / n,
+    })
+}
+
+/// Returns the squared distance of every vector to its k-th nearest other one.
+fn radii(set: ArrayView2<'_, f64>, k: usize) -> Vec<f64> {
+    let radius = |i: usize| {
+        let others = (0..set.nrows()).filter(|&j| j != i);
+        let mut distances: Vec<f64> = others.map(|j| squared_distance(set.row(i), set.row(j))).collect();
+        *distances.select_nth_unstable_by(k - 1, f64::total_cmp).1
+    };
+    (0..set.nrows()).into_par_iter().map(radius).collect()
+}
+
+fn squared_distance(a: ndarray::ArrayView1<'_, f64>, b: ndarray::ArrayView1<'_, f64>) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
