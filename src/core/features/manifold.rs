@@ -1,6 +1,6 @@
 //! Precision, recall, density and coverage: how much of one set lies where the other one is.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -71,6 +71,17 @@ fn radii(set: ArrayView2<'_, f64>, k: usize) -> Vec<f64> {
     (0..set.nrows()).into_par_iter().map(radius).collect()
 }
 
-fn squared_distance(a: ndarray::ArrayView1<'_, f64>, b: ndarray::ArrayView1<'_, f64>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+/// Rows of matrices in standard layout are slices. Eight sums side by side, which a processor adds at once.
+fn squared_distance(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
+    let (Some(a), Some(b)) = (a.as_slice(), b.as_slice()) else {
+        return a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+    };
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..8 {
+            sums[i] += (a[i] - b[i]) * (a[i] - b[i]);
+        }
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b)).sum::<f64>()
 }
