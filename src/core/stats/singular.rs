@@ -142,7 +142,10 @@ pub fn pivoted_cholesky(gram: &Array2<f64>) -> Array2<f64> {
         let Some((pivot, &most)) = largest.filter(|(_, most)| **most > least) else { break };
         let mut row = gram.row(pivot).to_owned();
         let known = rows.slice(s![..rank, ..]);
-        row -= &known.column(pivot).dot(&known);
+        // Row by row, as they lie in memory.
+        for known in known.rows() {
+            row.scaled_add(-known[pivot], &known);
+        }
         row /= most.sqrt();
         Zip::from(&mut left).and(&row).for_each(|left, &v| *left -= v * v);
         // Known exactly, whatever was rounded; it is not chosen again.
