@@ -4,6 +4,7 @@
 mod cli {
     mod evaluate;
     mod export;
+    mod features;
     mod labels_looked_at;
     mod leakage;
     mod prepare;

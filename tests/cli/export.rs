@@ -5,7 +5,9 @@ use std::path::Path;
 
 use lapsegan_core::plate::Plate;
 
-use crate::support::programs::{check_refused, expect_nothing_left, fail, names, result, run_in, succeed};
+use crate::support::programs::{
+    check_refused, expect_nothing_left, fail, names, program, result, run_in, succeed,
+};
 
 /// A plate of the phantom with sequences that share no frame, and the folder around it.
 struct Bench {
@@ -82,7 +84,12 @@ fn exports_are_read_again_with_equal_pixels_labels_and_sizes() {
         );
     }
     assert!(!names(&bench.path("ozx")).contains(&"tree".to_owned()));
-    let check = || run_in(bench.dir.path(), "prepare", &["check", "ozx/plate.ozx"]);
+    let scratch = tempfile::tempdir().unwrap();
+    let check = || {
+        let mut command = program("prepare");
+        command.current_dir(bench.dir.path()).env("TMPDIR", scratch.path());
+        command.args(["check", "ozx/plate.ozx"]).output().unwrap()
+    };
     let found = result(&check());
     let images = Plate::open(&bench.path("p.ome.zarr")).unwrap().wells.len();
     assert_eq!((&found["store"], &found["findings"]["images"]), (&"ozx/plate.ozx".into(), &images.into()));
@@ -93,6 +100,7 @@ fn exports_are_read_again_with_equal_pixels_labels_and_sizes() {
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     check_refused(&check(), 65, &["plate.ozx/"]);
+    assert!(names(scratch.path()).is_empty());
 }
 
 #[test]

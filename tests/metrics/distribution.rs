@@ -6,6 +6,11 @@ use ndarray::{Array2, Axis, Ix2, s};
 use serde_json::Value;
 
 use super::{entries, fixture};
+use crate::support::safetensors::Tensors;
+
+fn matrix(tensors: &Tensors, name: &str) -> Array2<f64> {
+    tensors.get(name).into_dimensionality::<Ix2>().expect("a matrix")
+}
 
 fn close(what: &str, got: f64, expected: &Value, tolerance: f64) {
     let expected = expected.as_f64().unwrap_or_else(|| panic!("{what}: nothing is expected"));
@@ -21,9 +26,7 @@ fn frechet_distances_equal_the_references() {
     let (json, tensors) = fixture("distribution");
     for case in entries(&json["frechet"]) {
         let name = case["name"].as_str().unwrap();
-        let set = |side: &str| -> Array2<f64> {
-            tensors.get(&format!("frechet.{name}.{side}")).into_dimensionality::<Ix2>().unwrap()
-        };
+        let set = |side: &str| matrix(&tensors, &format!("frechet.{name}.{side}"));
         let (x, y) = (set("x"), set("y"));
         let expected = &case["expected"];
         let found = frechet::frechet(x.view(), y.view()).unwrap();
@@ -40,14 +43,13 @@ fn frechet_distances_equal_the_references() {
 fn kernel_distances_equal_the_references() {
     let (json, tensors) = fixture("distribution");
     let kid = &json["kid"];
-    let of = |name: &str| tensors.get(name).into_dimensionality::<Ix2>().unwrap();
-    let (x, y) = (of("kid.x"), of("kid.y"));
+    let (x, y) = (matrix(&tensors, "kid.x"), matrix(&tensors, "kid.y"));
     close_9("all rows", kernel::mmd2(x.view(), y.view()).unwrap(), &kid["full_mmd2"]);
     close_9("identical", kernel::mmd2(x.view(), x.view()).unwrap(), &kid["identical_mmd2"]);
     let rows = |key: &str| kid["unequal"][key].as_u64().unwrap() as usize;
     let unequal = kernel::mmd2(x.slice(s![..rows("x_rows"), ..]), y.slice(s![..rows("y_rows"), ..])).unwrap();
     close_9("unequal", unequal, &kid["unequal"]["mmd2"]);
-    let (index_x, index_y) = (of("kid.subset_index_x"), of("kid.subset_index_y"));
+    let (index_x, index_y) = (matrix(&tensors, "kid.subset_index_x"), matrix(&tensors, "kid.subset_index_y"));
     let mut subsets = Vec::new();
     for (i, expected) in entries(&kid["subset_mmd2"]).iter().enumerate() {
         let take = |set: &Array2<f64>, index: &Array2<f64>| {
@@ -67,9 +69,7 @@ fn precision_recall_density_and_coverage_equal_the_references() {
     let (json, tensors) = fixture("distribution");
     for case in entries(&json["prdc"]) {
         let name = case["name"].as_str().unwrap();
-        let set = |side: &str| -> Array2<f64> {
-            tensors.get(&format!("prdc.{name}.{side}")).into_dimensionality::<Ix2>().unwrap()
-        };
+        let set = |side: &str| matrix(&tensors, &format!("prdc.{name}.{side}"));
         let k = case["k"].as_u64().unwrap() as usize;
         let found = manifold::manifold(set("real").view(), set("fake").view(), k).unwrap();
         for (what, got) in [
@@ -87,7 +87,7 @@ fn precision_recall_density_and_coverage_equal_the_references() {
 fn inception_scores_equal_the_references() {
     let (json, tensors) = fixture("distribution");
     let expected = &json["inception_score"];
-    let logits = tensors.get("is.logits").into_dimensionality::<Ix2>().unwrap();
+    let logits = matrix(&tensors, "is.logits");
     let order: Vec<usize> = tensors.get("is.permutation").iter().map(|&v| v as usize).collect();
     let permuted = logits.select(Axis(0), &order);
     for (name, logits, splits) in

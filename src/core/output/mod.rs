@@ -16,6 +16,7 @@ pub mod ownership;
 mod pending;
 mod place;
 mod registry;
+mod scratch;
 mod take;
 
 pub use leftovers::sweep;
@@ -25,4 +26,5 @@ pub use pending::{PendingFile, PendingFolder, finish_all, write_file};
 pub use place::resolve;
 pub(crate) use registry::changing;
 pub use registry::{abandon, is_stopping, take_warnings};
+pub use scratch::Scratch;
 pub use take::{Taken, take};

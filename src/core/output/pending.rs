@@ -191,7 +191,10 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
 }
 
 /// Makes a sibling of `target` under a name that is not taken.
-fn make<T>(target: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T), DataError> {
+pub(super) fn make<T>(
+    target: &Path,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> Result<(PathBuf, T), DataError> {
     let mut failed = io::Error::from(ErrorKind::AlreadyExists);
     for _ in 0..ATTEMPTS {
         let partial = names::partial(target);

@@ -30,7 +30,7 @@ say 'what is benchmarked, with and without the program'
 cat >kinds.csv <<'CSV'
 pixel_size,sample, kind,path,name
 0.42,movie,channel, test-data/recording/gfp ,gfp
-,movie,labels,test-data/recording/cells,cells
+,movie,labels,test-data/recording/cells@inner,cells
 ,names,plate,names,
 ,objects,plate,objects,
 ,other,plate,other,
@@ -46,6 +46,7 @@ for path in "$PATH" "${PATH//"$LAPSEGAN_BIN:"/}"; do
   found=$(sed -n 's|.*output: results/\(.*\)/benchmark/report.html.*|\1|p' "$log" | sort -u | xargs)
   [ "$found" = 'movie names objects' ] || fail "benchmarks of: $found"
   says '--pixel-size 0.42'
+  says 'test-data/recording/cells@inner'
   says '--label nuclei'
 done
 

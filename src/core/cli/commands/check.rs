@@ -10,6 +10,7 @@ use crate::cli::progress::Progress;
 use crate::cli::{Common, Failure, Outcome};
 use crate::error::DataError;
 use crate::input::{samplesheet, unpack};
+use crate::output::Scratch;
 use crate::plate::{Plate, is_zipped};
 
 /// Wells that a message lists.
@@ -112,9 +113,8 @@ fn is_of_zarr(folder: &Path) -> bool {
 /// Checks a store in one file by a copy of what it holds, since chunks are looked at as files.
 fn check_zipped(args: &CheckArgs) -> Outcome {
     let name = args.input.file_stem().unwrap_or_default();
-    let temporary = tempfile::Builder::new().prefix("lapsegan-check-").tempdir();
-    let temporary = temporary.map_err(DataError::io(&std::env::temp_dir()))?;
-    let folder = temporary.path().join(name);
+    let scratch = Scratch::create()?;
+    let folder = scratch.path().join(name);
     unpack(&args.input, &folder)?;
     check_store(&args.input, &folder, args.common.quiet)
 }

@@ -21,7 +21,9 @@ process PREPARE {
     def inputs = [[frames, channels, '--channel'], [masks, labels, '--labels']].collectMany { paths, names, flag ->
         [paths].flatten().withIndex().collect { path, i ->
             def (name, part) = names[i].split('@', 2) as List
-            "${flag} '${name}=${path}${part ? "@${part}" : ''}'"
+            // A part is named as in the file, so that it may hold a quote.
+            def quoted = part ? '@' + part.replace("'", "'\\''") : ''
+            "${flag} '${name}=${path}${quoted}'"
         }
     }
     def pixel_size = meta.pixel_size ? "--pixel-size ${meta.pixel_size}" : ''
