@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ndarray::ArrayView4;
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use super::{Chosen, Exporter, Item};
 use crate::error::DataError;
 use crate::plate::PlateMeta;
 use crate::plate::ome_zarr::{write_array, write_group};
+use crate::plate::store::Files;
 
 /// Where the plate is written before it is zipped.
 const TREE: &str = "tree";
@@ -29,16 +31,16 @@ const COMMENT: &str = r#"{"ome":{"version":"0.5","zipFile":{"centralDirectory":{
 pub(super) struct Ozx;
 
 /// The folder that is zipped.
-struct Folder(PathBuf);
+struct Folder(Arc<Files>);
 
 impl Exporter for Ozx {
     fn sequence(&self, folder: &Path, item: &Item<'_>) -> Result<Value, DataError> {
-        plate_tree::sequence(&Folder(folder.join(TREE)), item).map(|()| Value::Null)
+        plate_tree::sequence(&Folder(Files::new(&folder.join(TREE))), item).map(|()| Value::Null)
     }
 
     fn finish(&self, folder: &Path, _: &PlateMeta, selection: &Chosen, _: &[Value]) -> Result<(), DataError> {
         let root = folder.join(TREE);
-        plate_tree::plate(&Folder(root.clone()), selection)?;
+        plate_tree::plate(&Folder(Files::new(&root)), selection)?;
         let file = folder.join(FILE);
         zip(&root, &file).map_err(DataError::io(file))?;
         fs::remove_dir_all(&root).map_err(DataError::io(root))

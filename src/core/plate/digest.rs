@@ -33,13 +33,12 @@ impl Digest {
     /// [`DataError::Io`] with the file.
     pub fn of(path: &Path) -> Result<Self, DataError> {
         let files = files(path)?;
-        let mut hash = Sha256::new();
-        let mut bytes = 0;
+        let mut hash = Hasher::default();
         // One that stays in the cache: a larger one costs more to come by than to fill, once per well.
         let mut buffer = vec![0_u8; 1 << 15];
         for file in &files {
             if path.is_dir() {
-                hash.update(file.strip_prefix(path).unwrap_or(file).as_os_str().as_encoded_bytes());
+                hash.start(file.strip_prefix(path).unwrap_or(file));
             }
             let mut reader = fs::File::open(file).map_err(DataError::read(file))?;
             loop {
@@ -47,11 +46,45 @@ impl Digest {
                 if n == 0 {
                     break;
                 }
-                bytes += n as u64;
                 hash.update(&buffer[..n]);
             }
         }
-        Ok(Self { sha256: format!("{:x}", hash.finalize()), files: files.len(), bytes })
+        Ok(hash.finish(files.len()))
+    }
+
+    /// Returns what [`Digest::of`] says of a folder whose files, by their path in it, are these: sorted, none of them
+    /// one that it leaves out.
+    pub(super) fn of_files<'a>(files: impl IntoIterator<Item = (&'a Path, &'a [u8])>) -> Self {
+        let mut hash = Hasher::default();
+        let mut count = 0;
+        for (path, content) in files {
+            hash.start(path);
+            hash.update(content);
+            count += 1;
+        }
+        hash.finish(count)
+    }
+}
+
+/// A digest in the making.
+#[derive(Default)]
+struct Hasher {
+    sha256: Sha256,
+    bytes: u64,
+}
+
+impl Hasher {
+    fn start(&mut self, file: &Path) {
+        self.sha256.update(file.as_os_str().as_encoded_bytes());
+    }
+
+    fn update(&mut self, content: &[u8]) {
+        self.bytes += content.len() as u64;
+        self.sha256.update(content);
+    }
+
+    fn finish(self, files: usize) -> Digest {
+        Digest { sha256: format!("{:x}", self.sha256.finalize()), files, bytes: self.bytes }
     }
 }
 

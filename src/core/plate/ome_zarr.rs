@@ -19,7 +19,7 @@ use zarrs::array::{
 use zarrs::storage::StorageError;
 
 use super::store;
-use super::store::{Files, write};
+use super::store::Files;
 use super::{Channel, PlateMeta};
 use crate::error::DataError;
 use crate::plate::axes::{AXES, ome_axes, ome_scale};
@@ -171,14 +171,17 @@ fn color(id: u32) -> [u8; 4] {
     [ramp(0.0), ramp(4.0), ramp(2.0), 255]
 }
 
+/// File of the metadata of a group or array.
+const METADATA: &str = "zarr.json";
+
 /// File of an array's only shard.
 const SHARD: &str = "c/0/0/0/0";
 
 /// Writes the `zarr.json` of a group.
-pub(crate) fn write_group(root: &Path, group: &str, attributes: Value) -> Result<(), DataError> {
-    let path = root.join(group).join("zarr.json");
+pub(crate) fn write_group(files: &Files, group: &str, attributes: Value) -> Result<(), DataError> {
+    let path = if group.is_empty() { METADATA.to_owned() } else { format!("{group}/{METADATA}") };
     let text = format!("{:#}\n", json!({ "zarr_format": 3, "node_type": "group", "attributes": attributes }));
-    write(&path, text.as_bytes()).map_err(DataError::io(path))
+    files.write(&path, text.into()).map_err(DataError::io(files.root().join(&path)))
 }
 
 /// Reads the attributes of a group.
@@ -219,7 +222,7 @@ impl Pixel for u32 {
 
 /// Writes an array as one shard file with a checksum per plane. `[T, C, H, W]`
 pub(crate) fn write_array<P: Pixel>(
-    root: &Path,
+    files: &Arc<Files>,
     array: &str,
     data: ArrayView4<'_, P>,
 ) -> Result<(), DataError>
@@ -228,7 +231,7 @@ where
 {
     let shape: Vec<u64> = data.shape().iter().map(|&n| n as u64).collect();
     let plane = vec![1, 1, shape[2], shape[3]];
-    let path = root.join(array);
+    let path = files.root().join(array);
     let invalid = |e: &dyn std::fmt::Display| DataError::Metadata {
         path: path.clone(),
         field: "array".into(),
@@ -238,7 +241,7 @@ where
         .subchunk_shape(plane)
         .bytes_to_bytes_codecs(vec![Arc::new(ZstdCodec::new(3, true))])
         .dimension_names(Some(AXES))
-        .build(Files::new(root), &format!("/{array}"))
+        .build(Arc::clone(files), &format!("/{array}"))
         .map_err(|e| invalid(&e))?;
     let failed = |e: &ArrayError| match e {
         ArrayError::StorageError(e) => storage_error(&path, e),

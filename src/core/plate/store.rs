@@ -3,10 +3,11 @@
 //! The store of zarrs calls `fsync` on every key, which makes a plate of small images three times slower. A plate is
 //! written under a temporary name and named only when all of it is on disk, so one sync at the end is enough.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use zarrs::storage::byte_range::{ByteRangeIterator, InvalidByteRangeError};
 use zarrs::storage::{
@@ -20,12 +21,41 @@ use crate::side_file;
 #[derive(Debug)]
 pub(crate) struct Files {
     root: PathBuf,
+    /// What was written, by its path below the root, where it is kept.
+    kept: Option<Mutex<BTreeMap<PathBuf, Bytes>>>,
 }
 
 impl Files {
     /// Returns the store of the files below `root`.
     pub(crate) fn new(root: &Path) -> Arc<Self> {
-        Arc::new(Self { root: root.to_owned() })
+        Arc::new(Self { root: root.to_owned(), kept: None })
+    }
+
+    /// Returns the store of the files below `root`, which keeps in memory what is written, for its digest: the files
+    /// need not be read back.
+    pub(super) fn keeping(root: &Path) -> Arc<Self> {
+        Arc::new(Self { root: root.to_owned(), kept: Some(Mutex::default()) })
+    }
+
+    /// Returns the folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Writes the file at `path` below the root, and the folders above it.
+    pub(crate) fn write(&self, path: &str, bytes: Bytes) -> io::Result<()> {
+        write(&self.root.join(path), &bytes)?;
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into(), bytes);
+        }
+        Ok(())
+    }
+
+    /// Returns what was written until now, sorted by path, and forgets it.
+    pub(super) fn take_kept(&self) -> BTreeMap<PathBuf, Bytes> {
+        let take =
+            |kept: &Mutex<_>| std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+        self.kept.as_ref().map(take).unwrap_or_default()
     }
 
     fn path(&self, key: &StoreKey) -> PathBuf {
@@ -66,7 +96,7 @@ impl ReadableStorageTraits for Files {
 
 impl WritableStorageTraits for Files {
     fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
-        write(&self.path(key), &value).map_err(|e| Arc::new(e).into())
+        self.write(key.as_str(), value).map_err(|e| Arc::new(e).into())
     }
 
     fn set_partial_many(&self, _: &StoreKey, _: OffsetBytesIterator) -> Result<(), StorageError> {

@@ -4,11 +4,13 @@
 //! that were altered, lost or added, are noticed. Programs read such a plate nevertheless, since people correct labels by
 //! hand; `prepare check` is who tells.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use zarrs::storage::Bytes;
 
 use super::digest::Digest;
 use super::{Plate, ome_zarr};
@@ -27,12 +29,23 @@ impl WellDigest {
     /// # Errors
     /// [`DataError::Io`] with the file.
     pub(super) fn of(root: &Path, well: &str) -> Result<Self, DataError> {
-        let image = Digest::of(&root.join(well).join("0"))?;
+        Ok(Self::with(well, &Digest::of(&root.join(well).join("0"))?))
+    }
+
+    /// Returns the digest of a well whose image and labels are these files, by their path in the plate.
+    pub(super) fn of_written(well: &str, files: &BTreeMap<PathBuf, Bytes>) -> Self {
+        let image = Path::new(well).join("0");
+        let inside =
+            files.iter().filter_map(|(path, content)| Some((path.strip_prefix(&image).ok()?, &content[..])));
+        Self::with(well, &Digest::of_files(inside))
+    }
+
+    fn with(well: &str, image: &Digest) -> Self {
         let mut hash = Sha256::new();
         hash.update(well);
         hash.update([0]);
-        hash.update(image.sha256);
-        Ok(Self { sha256: format!("{:x}", hash.finalize()) })
+        hash.update(&image.sha256);
+        Self { sha256: format!("{:x}", hash.finalize()) }
     }
 
     /// Returns the digest that was written with a well; `None` in a plate that was written before there were any.

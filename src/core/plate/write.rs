@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ndarray::{Array3, Axis};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::names;
 use super::ome_zarr;
+use super::store::Files;
 use super::well_digest::WellDigest;
 use super::{FORMAT, Labels, Origin, PlateMeta, Sequence};
 use crate::error::DataError;
@@ -63,25 +64,25 @@ impl PlateWriter {
     pub fn write(&self, index: usize, sequence: &Sequence) -> Result<(), DataError> {
         let count = self.claim(index)?;
         self.check(index, sequence)?;
-        let root = self.folder();
+        let files = Files::keeping(self.folder());
         let well = ome_zarr::well_path(index, count);
         let image = format!("{well}/0");
         let attributes = json!({
             "ome": ome_zarr::image_object(&format!("{} {well}", self.name), &self.meta),
             "lapsegan": to_json(&sequence.meta),
         });
-        ome_zarr::write_group(root, &image, attributes)?;
-        ome_zarr::write_array(root, &format!("{image}/0"), sequence.image.view())?;
+        ome_zarr::write_group(&files, &image, attributes)?;
+        ome_zarr::write_array(&files, &format!("{image}/0"), sequence.image.view())?;
         if !self.meta.labels.is_empty() {
             let labels = json!({ "ome": ome_zarr::labels_object(&self.meta.label_names()) });
-            ome_zarr::write_group(root, &format!("{image}/labels"), labels)?;
+            ome_zarr::write_group(&files, &format!("{image}/labels"), labels)?;
         }
         for name in self.meta.label_names() {
-            self.write_labels(&format!("{image}/labels/{name}"), name, &sequence.labels[name])?;
+            self.write_labels(&files, &format!("{image}/labels/{name}"), name, &sequence.labels[name])?;
         }
-        let digest = WellDigest::of(root, &well)?;
+        let digest = WellDigest::of_written(&well, &files.take_kept());
         let attributes = json!({ "ome": ome_zarr::well_object(), "lapsegan": to_json(&digest) });
-        ome_zarr::write_group(root, &well, attributes)
+        ome_zarr::write_group(&files, &well, attributes)
     }
 
     /// Takes over the files of sequence `index` from the same well of another plate, by hard links where the file
@@ -94,17 +95,23 @@ impl PlateWriter {
         output::take(&plate.join(&well), &self.folder().join(&well))
     }
 
-    fn write_labels(&self, group: &str, name: &str, labels: &Labels) -> Result<(), DataError> {
+    fn write_labels(
+        &self,
+        files: &Arc<Files>,
+        group: &str,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<(), DataError> {
         let ids: BTreeSet<u32> = labels.ids.iter().copied().collect();
         let object = ome_zarr::label_object(name, &self.meta, &ids, &labels.parents);
-        ome_zarr::write_group(self.folder(), group, json!({ "ome": object }))?;
+        ome_zarr::write_group(files, group, json!({ "ome": object }))?;
         // [T, H, W] -> [T, 1, H, W]
         let pixels = labels.ids.view().insert_axis(Axis(1));
         let array = format!("{group}/0");
         if ids.last().is_some_and(|&id| id > u32::from(u16::MAX)) {
-            ome_zarr::write_array(self.folder(), &array, pixels)
+            ome_zarr::write_array(files, &array, pixels)
         } else {
-            ome_zarr::write_array(self.folder(), &array, pixels.mapv(|id| id as u16).view())
+            ome_zarr::write_array(files, &array, pixels.mapv(|id| id as u16).view())
         }
     }
 
@@ -128,6 +135,7 @@ impl PlateWriter {
         }
         let plate = ome_zarr::plate_object(&self.name, written.len(), self.wanted.clone());
         let folder = self.pending.path();
+        let files = Files::new(folder);
         // A row is a group of its own, so that a walk from the plate down to an image meets metadata at every level.
         let rows: BTreeSet<String> = self
             .wanted
@@ -136,9 +144,9 @@ impl PlateWriter {
             })
             .collect();
         for row in &rows {
-            ome_zarr::write_group(folder, row, json!({}))?;
+            ome_zarr::write_group(&files, row, json!({}))?;
         }
-        ome_zarr::write_group(folder, "", json!({ "ome": plate, "lapsegan": lapsegan }))?;
+        ome_zarr::write_group(&files, "", json!({ "ome": plate, "lapsegan": lapsegan }))?;
         ome_zarr::sync(folder)?;
         self.pending.finish()
     }
