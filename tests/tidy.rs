@@ -245,10 +245,17 @@ fn nothing_unfinished_is_left() {
 }
 
 #[test]
-fn unsafe_code_is_confined_to_three_files() {
+fn unsafe_code_is_confined_to_few_files() {
     for (name, text) in rust_files("src") {
-        let allowed = ["src/torch/cli/device.rs", "src/torch/model/fused.rs", "src/torch/optim/fused.rs"]
-            .contains(&name.as_str());
+        let allowed = [
+            "src/torch/cli/device.rs",
+            "src/torch/model/convolution.rs",
+            "src/torch/model/fused.rs",
+            "src/torch/model/handle.rs",
+            "src/torch/operators.rs",
+            "src/torch/optim/fused.rs",
+        ]
+        .contains(&name.as_str());
         let word = ["allow(uns", "afe_code)"].concat();
         assert!(allowed || !text.contains(&word), "{name}: unsafe code");
     }

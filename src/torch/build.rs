@@ -7,12 +7,12 @@ fn main() {
         println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/{up}/libtorch/lib");
     }
     println!("cargo:rerun-if-changed=build.rs");
-    compile("model/fused.cpp");
+    compile(&["model/convolution.cpp", "model/fused.cpp", "operators.cpp"]);
 }
 
 /// Compiles against the headers that tch itself is compiled against.
-fn compile(source: &str) {
-    for file in [source, "model/fused_kernels.h"] {
+fn compile(sources: &[&str]) {
+    for file in sources.iter().chain(&["model/fused_kernels.h", "model/handle.h"]) {
         println!("cargo:rerun-if-changed={file}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -20,11 +20,13 @@ fn compile(source: &str) {
         std::env::var("LIBTORCH").expect("LIBTORCH, set by .cargo/config.toml, names the folder of libtorch");
     let include = std::path::Path::new(&libtorch).join("include");
     let mut build = cc::Build::new();
-    build.cpp(true).std("c++17").opt_level(3).file(source);
+    build.cpp(true).std("c++17").opt_level(3).files(sources);
+    // As libtorch was: classes of its headers have more members without.
+    build.define("NDEBUG", None);
     // As system headers, whose warnings are not ours.
     for folder in [include.clone(), include.join("torch/csrc/api/include")] {
         build.flag("-isystem").flag(folder);
     }
-    build.flag("-fopenmp").compile("lapsegan_fused");
+    build.flag("-fopenmp").compile("lapsegan_compiled");
     println!("cargo:rustc-link-lib=dylib=gomp"); // the OpenMP that libtorch runs on
 }

@@ -1,6 +1,7 @@
 //! CPU-seconds of a training iteration by its parts, generation, and the machine's own convolution rate beside them.
 //!
-//! `cargo test --release --bench iteration -- [--json FILE] [--reps N] [--device cpu|cuda] [--size PX] [--batch N]`
+//! `cargo test --release --bench iteration -- [--json FILE] [--reps N] [--device cpu|cuda] [--size PX] [--batch N]
+//! [--precision float32|bfloat16]`
 //!
 //! The configuration is the one for which the published code was measured on a CPU: 64 px, generator 64 x 5, latent 128,
 //! mapping depth 8, discriminator a quarter of the default widths, batch 8, augmentation on. The yardstick runs the
@@ -23,8 +24,8 @@ fn main() {
     let options = Options::read();
     let device = device::select(&options.device, 1).expect("a device that is there");
     let mut rows = Vec::new();
-    for precision in [Precision::Float32, Precision::Bfloat16] {
-        rows.push(bench(&options, precision, device));
+    for precision in options.precisions {
+        rows.push(bench(&options, *precision, device));
     }
     print(&rows);
     let report = json!({ "size_px": options.size, "batch": options.batch, "threads": 1, "device": options.device,
@@ -34,17 +35,22 @@ fn main() {
     }
 }
 
+/// Both kinds of arithmetic.
+const BOTH: [Precision; 2] = [Precision::Float32, Precision::Bfloat16];
+
 struct Options {
     json: Option<String>,
     reps: usize,
     size: usize,
     batch: i64,
     device: String,
+    precisions: &'static [Precision],
 }
 
 impl Options {
     fn read() -> Self {
-        let mut options = Self { json: None, reps: 7, size: 64, batch: 8, device: "cpu".into() };
+        let mut options =
+            Self { json: None, reps: 7, size: 64, batch: 8, device: "cpu".into(), precisions: &BOTH };
         let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
         while let Some(flag) = arguments.next() {
             let value = arguments.next().unwrap_or_else(|| panic!("{flag} needs a value"));
@@ -54,6 +60,8 @@ impl Options {
                 "--size" => options.size = value.parse().expect("a number"),
                 "--batch" => options.batch = value.parse().expect("a number"),
                 "--device" => options.device = value,
+                "--precision" if value == "float32" => options.precisions = &BOTH[..1],
+                "--precision" if value == "bfloat16" => options.precisions = &BOTH[1..],
                 _ => panic!("unknown flag {flag}"),
             }
         }
@@ -281,10 +289,13 @@ fn peak_memory_mib() -> u64 {
 }
 
 fn print(rows: &[Value]) {
-    println!("{:34}{:>12}{:>12}{:>10}", "", "float32", "bfloat16", "ratio");
+    let name = |row: &Value| row["precision"].as_str().unwrap_or_default().to_owned();
+    println!("{:34}{}", "", rows.iter().map(|row| format!("{:>12}", name(row))).collect::<String>());
     for (key, name) in [
         ("gflop_plain_iteration", "GFLOP of a plain iteration"),
         ("plain_s", "plain iteration, s"),
+        ("r1_s", "R1, s"),
+        ("path_length_s", "path length, s"),
         ("with_r1_and_path_length_s", "with R1 and path length, s"),
         ("with_cut_mix_s", "with cut-mix, s"),
         ("generate_sequences_per_s", "generation, sequences/s"),
@@ -292,13 +303,18 @@ fn print(rows: &[Value]) {
         ("iteration_gflop_s", "plain iteration, GFLOP/s"),
         ("share_of_yardstick", "share of the yardstick"),
     ] {
-        let [a, b] = [0, 1].map(|i| rows[i][key].as_f64().unwrap_or(f64::NAN));
-        let ratio = if key.ends_with("_s") && !key.contains("gflop") && !key.contains("per_s") {
-            a / b
-        } else {
-            b / a
+        let values: Vec<f64> = rows.iter().map(|row| row[key].as_f64().unwrap_or(f64::NAN)).collect();
+        let columns: String = values.iter().map(|value| format!("{value:12.3}")).collect();
+        let ratio = match values[..] {
+            // Seconds the other way round: more than 1 is faster.
+            [a, b] if key.ends_with("_s") && !key.contains("gflop") && !key.contains("per_s") => a / b,
+            [a, b] => b / a,
+            _ => f64::NAN,
         };
-        println!("{name:34}{a:12.3}{b:12.3}{ratio:10.2}");
+        println!(
+            "{name:34}{columns}{}",
+            if ratio.is_nan() { String::new() } else { format!("{ratio:10.2}") }
+        );
     }
     println!("peak memory {} MiB", peak_memory_mib());
 }

@@ -3,6 +3,7 @@
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
+use super::convolution::conv2d;
 use super::fused::{self, leaky_relu};
 
 /// Slope of every leaky ReLU here.
@@ -122,7 +123,7 @@ impl Conv {
     fn convolve(&self, x: &Tensor, bias: Option<Tensor>, gain: f64) -> Tensor {
         let weight = fused::prepare(&self.weight, gain * weight_scale(&self.weight.size()), x.kind());
         let bias = bias.map(|b| b.to_kind(x.kind()));
-        x.conv2d(&weight, bias.as_ref(), self.stride, self.padding, 1, 1)
+        conv2d(x, &weight, bias.as_ref(), self.stride, self.padding)
     }
 }
 

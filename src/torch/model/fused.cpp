@@ -9,10 +9,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "fused_kernels.h"
+#include "handle.h"
 
 using at::Tensor;
 using torch::autograd::AutogradContext;
@@ -343,21 +343,12 @@ struct Fork : torch::autograd::Function<Fork> {
   }
 };
 
-thread_local std::string problem;
-
-template <typename F> Tensor *guarded(F body) {
-  try {
-    return new Tensor(body());
-  } catch (const std::exception &error) {
-    problem = error.what();
-    return nullptr;
-  }
-}
-
 } // namespace
 
+using lapsegan::guarded;
+
 extern "C" {
-const char *lapsegan_fused_problem() { return problem.c_str(); }
+const char *lapsegan_problem() { return lapsegan::problem.c_str(); }
 // `in_place`: where no graph is kept, x may be written over.
 Tensor *lapsegan_epilogue(const Tensor *x, const Tensor *d, const Tensor *noise, const Tensor *b, bool in_place) {
   return guarded([&] {

@@ -5,17 +5,12 @@
 //! which also defines them. Derivatives of any order work in both.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_void};
-
 use tch::{Device, Kind, Tensor};
 
 use super::equalized::SLOPE;
-
-/// A pointer to libtorch's `at::Tensor`.
-type RawTensor = *const c_void;
+use super::handle::{RawTensor, adopt, raw};
 
 unsafe extern "C" {
-    fn lapsegan_fused_problem() -> *const c_char;
     fn lapsegan_epilogue(
         x: RawTensor,
         d: RawTensor,
@@ -39,7 +34,7 @@ unsafe extern "C" {
 /// `x [N, C, H, W]`, `d [N, C]`, `noise [N or 1, 1, H, W]`, `bias [C]`.
 pub(super) fn epilogue(x: Tensor, d: &Tensor, noise: &Tensor, bias: &Tensor) -> Tensor {
     if serves(&x) {
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_epilogue(raw(&x), raw(d), raw(noise), raw(bias), true) });
     }
     let noise = noise.to_kind(x.kind());
@@ -53,7 +48,7 @@ pub(super) fn bias_leaky_relu(x: &Tensor, bias: &Tensor) -> Tensor {
         let (n, c, h, w) = x.size4().expect("x has four axes");
         let neutral = (Kind::Float, x.device());
         let (ones, zeros) = (Tensor::ones([n, c], neutral), Tensor::zeros([1, 1, h, w], neutral));
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_epilogue(raw(x), raw(&ones), raw(&zeros), raw(bias), false) });
     }
     leaky_relu(x + bias.to_kind(x.kind()).view([1, -1, 1, 1]))
@@ -62,7 +57,7 @@ pub(super) fn bias_leaky_relu(x: &Tensor, bias: &Tensor) -> Tensor {
 /// Returns `x` with every channel of every sample times its own factor. `x [N, C, H, W]`, `s [N, C]`.
 pub(super) fn scale(x: &Tensor, s: &Tensor) -> Tensor {
     if serves(x) {
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_scale(raw(x), raw(s)) });
     }
     x * wide(s, x)
@@ -73,7 +68,7 @@ pub(super) fn scale(x: &Tensor, s: &Tensor) -> Tensor {
 /// `x [N, C, H, W]`, `w [N, M, C]` in float32 -> `[N, M, H, W]`
 pub(super) fn project(x: &Tensor, w: &Tensor) -> Tensor {
     if serves(x) {
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_project(raw(x), raw(w)) });
     }
     let (_, _, height, width) = x.size4().expect("x has four axes");
@@ -86,7 +81,7 @@ pub(super) fn project(x: &Tensor, w: &Tensor) -> Tensor {
 /// Returns a convolution's weight `[O, I, k, k]` times `gain`, in the kind of the features.
 pub(super) fn prepare(weight: &Tensor, gain: f64, kind: Kind) -> Tensor {
     if serves(weight) && matches!(kind, Kind::Float | Kind::BFloat16) {
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_prepare(raw(weight), gain, kind == Kind::BFloat16) });
     }
     (weight * gain).to_kind(kind)
@@ -98,7 +93,7 @@ pub(super) fn prepare(weight: &Tensor, gain: f64, kind: Kind) -> Tensor {
 /// through the whole network in every second-order step such as R1.
 pub(super) fn leaky_relu(x: Tensor) -> Tensor {
     if serves(&x) {
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_leaky_relu(raw(&x)) });
     }
     x.detach().leaky_relu_backward(&x, SLOPE, false)
@@ -107,7 +102,7 @@ pub(super) fn leaky_relu(x: Tensor) -> Tensor {
 /// Returns `x` convolved with one symmetric kernel per channel, `[C, 1, k, k]`, whose derivative is taken as a
 /// convolution too.
 pub(super) fn filter(x: &Tensor, kernel: &Tensor, padding: i64) -> Tensor {
-    // SAFETY: see `adopt`.
+    // SAFETY: see `handle`.
     adopt(unsafe { lapsegan_filter(raw(x), raw(kernel), padding) })
 }
 
@@ -115,7 +110,7 @@ pub(super) fn filter(x: &Tensor, kernel: &Tensor, padding: i64) -> Tensor {
 /// adjoint, a convolution with stride 2.
 pub(super) fn double(x: &Tensor, kernel: &Tensor, gain: f64) -> Tensor {
     if serves(x) {
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_double(raw(x), raw(kernel), gain) });
     }
     let (_, _, h, w) = x.size4().expect("x has four axes");
@@ -127,7 +122,7 @@ pub(super) fn double(x: &Tensor, kernel: &Tensor, gain: f64) -> Tensor {
 /// Returns `a + b`, of equal shape and kind.
 pub(super) fn add(a: &Tensor, b: &Tensor) -> Tensor {
     if serves(a) && a.kind() == b.kind() {
-        // SAFETY: see `adopt`.
+        // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_add(raw(a), raw(b)) });
     }
     a + b
@@ -137,7 +132,7 @@ pub(super) fn add(a: &Tensor, b: &Tensor) -> Tensor {
 pub(super) fn fork(x: &Tensor) -> (Tensor, Tensor) {
     if serves(x) && x.requires_grad() {
         let mut second = std::ptr::null();
-        // SAFETY: see `adopt`; the second tensor is there where the first is.
+        // SAFETY: see `handle`; the second tensor is there where the first is.
         let first = adopt(unsafe { lapsegan_fork(raw(x), &raw mut second) });
         return (first, adopt(second));
     }
@@ -153,80 +148,12 @@ fn wide(factor: &Tensor, like: &Tensor) -> Tensor {
     factor.unsqueeze(-1).unsqueeze(-1).to_kind(like.kind())
 }
 
-fn raw(x: &Tensor) -> RawTensor {
-    x.as_ptr().cast()
-}
-
-/// Takes over a tensor that the compiled side made.
-///
-/// SAFETY of the calls: every pointer comes from a live tensor; the other side only reads the handles, checks nothing more
-/// than libtorch does, catches its exceptions, and gives a new handle or null.
-fn adopt(tensor: RawTensor) -> Tensor {
-    if tensor.is_null() {
-        // SAFETY: a string that ends in 0 and lives until this thread's next failure.
-        let problem = unsafe { CStr::from_ptr(lapsegan_fused_problem()) };
-        panic!("libtorch refused a fused operation: {}", problem.to_string_lossy());
-    }
-    // SAFETY: not null, and nobody else has this handle.
-    unsafe { Tensor::from_ptr(tensor.cast_mut().cast()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
-    use lapsegan_core::seed::Stream;
-
+    use super::super::derivatives::{check, random};
     use super::super::equalized::channels_last;
     use super::super::resample::{filter_1331, upfirdn2d, upsample};
     use super::*;
-
-    thread_local! {
-        static DRAWN: Cell<u64> = const { Cell::new(0) };
-    }
-
-    /// Returns the next random numbers of this thread. Libtorch's generator is that of all threads, so that its numbers
-    /// would depend on what other tests draw meanwhile.
-    fn random(shape: &[i64]) -> Tensor {
-        let n = DRAWN.replace(DRAWN.get() + 1);
-        crate::tensor_rng::randn(Stream::GeneratorNoise, &[n], shape)
-    }
-
-    /// Checks value, gradients, and the gradients of a function of the gradients, in float32, against the composed form,
-    /// which is what float64 gets.
-    fn check(name: &str, inputs: &[Tensor], form: &dyn Fn(&[Tensor]) -> Tensor) {
-        let run = |kind: Kind| {
-            let leaves: Vec<Tensor> =
-                inputs.iter().map(|x| x.to_kind(kind).detach().set_requires_grad(true)).collect();
-            let y = form(&leaves);
-            let weight = Tensor::arange(y.numel() as i64, (kind, Device::Cpu)).cos().view_as(&y);
-            let order_1 = Tensor::run_backward(&[(&y * weight).sum(y.kind())], &leaves, true, true);
-            let penalty: Tensor = order_1.iter().map(|g| g.square().sum(g.kind())).sum();
-            let order_2 = Tensor::run_backward(&[&penalty + y.square().sum(y.kind())], &leaves, true, false);
-            // Once more without a graph: the compiled backward pass.
-            let y_again = form(&leaves);
-            let weight = Tensor::arange(y.numel() as i64, (kind, Device::Cpu)).cos().view_as(&y);
-            let plain = Tensor::run_backward(&[(&y_again * weight).sum(y.kind())], &leaves, false, false);
-            let inference = tch::no_grad(|| form(&leaves.iter().map(Tensor::copy).collect::<Vec<_>>()));
-            (vec![y, inference], order_1, plain, order_2)
-        };
-        let want = run(Kind::Double);
-        let got = run(Kind::Float);
-        for (part, got, want, bound) in [
-            ("value", &got.0, &want.0, 1e-6),
-            ("gradient with graph", &got.1, &want.1, 5e-6),
-            ("gradient", &got.2, &want.1, 5e-6),
-            ("second order", &got.3, &want.3, 2e-5),
-        ] {
-            for (i, (got, want)) in got.iter().zip(want).enumerate() {
-                // Terms of size 1 may cancel, and leave their rounding.
-                let size = want.norm() + 0.1 * (want.numel() as f64).sqrt();
-                let error = (got.to_kind(Kind::Double) - want).norm() / size;
-                let error = error.double_value(&[]);
-                assert!(error < bound, "{name}, {part} {i}: relative error {error}");
-            }
-        }
-    }
 
     #[test]
     fn compiled_forms_equal_the_composed_ones_to_the_second_order() {

@@ -10,10 +10,14 @@
 //! "Multi-StyleGAN", MICCAI 2021). Nothing here knows a data set.
 
 pub mod config;
+mod convolution;
+#[cfg(test)]
+mod derivatives;
 pub mod discriminator;
 pub mod equalized;
 mod fused;
 pub mod generator;
+mod handle;
 pub mod mapping;
 pub mod modulated_conv;
 pub mod noise;

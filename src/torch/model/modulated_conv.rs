@@ -3,6 +3,7 @@
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
+use super::convolution::{conv_transpose2d, conv2d};
 use super::equalized::{Linear, weight_scale};
 use super::fused;
 use super::resample::{blur, filter_buffer};
@@ -82,9 +83,9 @@ impl ModulatedConv {
         let kernel = fused::prepare(&weight, gain, x.kind());
         let scaled = fused::scale(x, &style);
         let y = if self.mode == Mode::Up {
-            scaled.conv_transpose2d(&kernel.transpose(0, 1), None::<Tensor>, 2, 0, 0, 1, 1)
+            conv_transpose2d(&scaled, &kernel.transpose(0, 1), 2)
         } else {
-            scaled.conv2d(&kernel, None::<Tensor>, 1, 1, 1, 1)
+            conv2d(&scaled, &kernel, None, 1, 1)
         };
         // sum over I, k, k of (weight style)^2, as a product of sums: [N, I] x [I, O] -> [N, O].
         let energy =
