@@ -211,6 +211,17 @@ fn only_axes_knows_both_axis_orders() {
 }
 
 #[test]
+fn only_transfer_copies_between_host_and_device() {
+    for (name, text) in rust_files("src/torch") {
+        let copies = shipped(&text).into_iter().any(|(_, line)| line.contains(".to_device"));
+        assert!(
+            !copies || name.ends_with("torch/transfer.rs"),
+            "{name}: copy by transfer::{{upload, download}}"
+        );
+    }
+}
+
+#[test]
 fn every_module_says_what_it_is_for_and_stays_short() {
     for folder in ["src", "tests"] {
         for (name, text) in rust_files(folder) {

@@ -29,5 +29,6 @@ mod drivers {
 mod parity;
 mod published;
 mod readme;
+mod steps;
 #[allow(dead_code, reason = "two test binaries share it, and neither uses all of it")]
 mod support;

@@ -10,6 +10,8 @@
 
 pub mod tensor_rng;
 
+pub mod transfer;
+
 pub mod operators;
 
 pub mod model;

@@ -10,13 +10,13 @@ namespace {
 struct Entry {
   std::string name;
   std::string sizes;
-  // No other operator ran inside it.
-  bool innermost;
+  // How many others it runs inside of.
+  size_t depth;
 };
 
 thread_local std::vector<Entry> entries;
-// Entries that have begun and not ended.
-thread_local std::vector<size_t> open;
+// Operators that have begun and not ended.
+thread_local size_t depth = 0;
 thread_local at::CallbackHandle handle = at::INVALID_CALLBACK_HANDLE;
 thread_local std::string text;
 
@@ -33,14 +33,12 @@ void write_sizes(std::string &out, const c10::IValue &value) {
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction &function) {
   std::string sizes;
   for (const c10::IValue &input : function.inputs()) write_sizes(sizes, input);
-  if (!open.empty()) entries[open.back()].innermost = false;
-  open.push_back(entries.size());
-  entries.push_back({function.name(), std::move(sizes), true});
+  entries.push_back({function.name(), std::move(sizes), depth++});
   return nullptr;
 }
 
 void end(const at::RecordFunction &, at::ObserverContext *) {
-  if (!open.empty()) open.pop_back();
+  if (depth > 0) --depth;
 }
 
 } // namespace
@@ -48,17 +46,17 @@ void end(const at::RecordFunction &, at::ObserverContext *) {
 extern "C" {
 void lapsegan_operators_begin() {
   entries.clear();
-  open.clear();
+  depth = 0;
   handle = at::addThreadLocalCallback(
       at::RecordFunctionCallback(&begin, &end).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
 }
 
-// Returns a line per operator: `*` where it is innermost, its name, and the sizes. Valid until the next call.
+// Returns a line per operator, in the order of their beginnings: its depth, its name, the sizes. Valid until the next call.
 const char *lapsegan_operators_end() {
   at::removeCallback(handle);
   text.clear();
   for (const Entry &entry : entries) {
-    text += (entry.innermost ? "*\t" : "-\t") + entry.name + '\t' + entry.sizes + '\n';
+    text += std::to_string(entry.depth) + '\t' + entry.name + '\t' + entry.sizes + '\n';
   }
   return text.c_str();
 }

@@ -11,50 +11,89 @@ unsafe extern "C" {
 /// One call of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// Name, such as `aten::convolution`.
+    /// Name, such as `convolution`.
     pub name: String,
     /// Sizes of the tensors that it was given.
     pub sizes: Vec<Vec<i64>>,
-    /// Whether it is made of no other operators.
-    pub is_innermost: bool,
+    /// How many others it runs inside of.
+    pub depth: usize,
 }
 
 /// Operators that make a view or take memory, and compute nothing.
-const NO_WORK: [&str; 26] = [
+const NO_WORK: [&str; 27] = [
     "_reshape_alias",
+    "_unsafe_view",
     "alias",
     "as_strided",
     "chunk",
-    "contiguous",
     "detach",
     "detach_",
     "empty",
     "empty_like",
     "empty_strided",
     "expand",
-    "flatten",
     "narrow",
     "new_empty",
     "permute",
-    "reshape",
     "resize_",
+    "resolve_conj",
+    "result_type",
     "select",
     "slice",
     "split",
     "squeeze",
     "t",
+    "to", // into what it is already
     "transpose",
-    "unfold",
     "unsqueeze",
+    "unfold",
     "view",
 ];
 
+/// Operators that a GPU does at one go, whatever they are made of on the CPU.
+const WHOLE: [&str; 12] = [
+    "_foreach_",
+    "_fused_",
+    "_softmax",
+    "add",
+    "bmm",
+    "convolution",
+    "linalg_vector_norm",
+    "mean",
+    "mm",
+    "mul",
+    "norm",
+    "sum",
+];
+
 impl Operator {
-    /// Returns whether it is one that computes or copies, which a GPU would be asked to do.
-    pub fn is_work(&self) -> bool {
-        let name = self.name.rsplit(':').next().unwrap_or(&self.name);
-        self.is_innermost && !NO_WORK.contains(&name)
+    fn is_whole(&self) -> bool {
+        WHOLE.iter().any(|name| {
+            if name.ends_with('_') {
+                self.name.starts_with(name)
+            } else {
+                self.name.trim_end_matches('_') == *name
+            }
+        }) || self.name == "convolution_backward"
     }
+}
+
+/// Returns the operators among `all` that compute or copy, which a GPU has to be asked for one by one.
+pub fn work(all: &[Operator]) -> Vec<&Operator> {
+    let mut found = Vec::new();
+    let mut inside: Option<usize> = None;
+    for (i, operator) in all.iter().enumerate() {
+        if inside.is_some_and(|depth| operator.depth > depth) {
+            continue;
+        }
+        inside = operator.is_whole().then_some(operator.depth);
+        let is_innermost = all.get(i + 1).is_none_or(|next| next.depth <= operator.depth);
+        let is_mark = operator.name.contains("::");
+        if operator.is_whole() || (is_innermost && !is_mark && !NO_WORK.contains(&operator.name.as_str())) {
+            found.push(operator);
+        }
+    }
+    found
 }
 
 /// Returns the operators that `work` runs on this thread, backward passes on the CPU included, in their order.
@@ -69,12 +108,12 @@ pub fn record<T>(work: impl FnOnce() -> T) -> (T, Vec<Operator>) {
 
 fn parse(line: &str) -> Option<Operator> {
     let mut fields = line.split('\t');
-    let (mark, name, sizes) = (fields.next()?, fields.next()?, fields.next()?);
+    let (depth, name, sizes) = (fields.next()?, fields.next()?, fields.next()?);
     let size = |text: &str| text.split(',').filter_map(|n| n.parse().ok()).collect();
     Some(Operator {
-        name: name.to_owned(),
+        name: name.trim_start_matches("aten::").to_owned(),
         sizes: sizes.split_terminator(']').map(|text| size(text.trim_start_matches('['))).collect(),
-        is_innermost: mark == "*",
+        depth: depth.parse().ok()?,
     })
 }
 
@@ -90,11 +129,12 @@ mod tests {
             let y = (&x * 2.0).exp().sum(Kind::Float);
             Tensor::run_backward(&[y], &[&x], false, false)
         });
-        let exps: Vec<&Operator> = operators.iter().filter(|o| o.name == "aten::exp").collect();
-        assert_eq!(exps.len(), 1);
-        assert!(exps[0].is_work() && exps[0].sizes == [[2, 3]]);
+        let work = work(&operators);
+        let count = |name: &str| work.iter().filter(|o| o.name == name).count();
+        assert_eq!((count("exp"), count("sum")), (1, 1));
         // The derivative of exp is a product.
-        assert!(operators.iter().filter(|o| o.name == "aten::mul").count() >= 2);
+        assert_eq!(count("mul"), 3);
+        assert_eq!(work.iter().find(|o| o.name == "exp").map(|o| o.sizes.clone()), Some(vec![vec![2, 3]]));
         assert!(record(|| ()).1.is_empty());
     }
 }

@@ -3,10 +3,9 @@
 use lapsegan::model::Logits;
 use lapsegan::training::augment::Geometry;
 use lapsegan::training::augment::controller::{AdaConfig, Controller, Signal};
-use lapsegan::training::augment::published::{
-    PublishedWarps, anisotropic, isotropic, mirror, quarter_turns, rotation, shift,
-};
-use lapsegan::training::augment::warp::{Matrix, warp};
+use lapsegan::training::augment::plan::{mirror, quarter_turns, shift};
+use lapsegan::training::augment::published::{PublishedWarps, anisotropic, isotropic, rotation};
+use lapsegan::training::augment::warp::{Matrix, thetas, warp};
 use tch::Tensor;
 
 use super::{Case, GRADIENT, fixtures, weighted_sum};
@@ -35,7 +34,8 @@ fn the_probability_follows_its_trajectories() {
             for (call, (real, p)) in is_real.iter().zip(&expected).enumerate() {
                 if *real == 0 {
                     let at = |key: &str| case.get(key).get(call as i64);
-                    controller.observe(&[Logits { scalar: at("scalar"), pixel: at("pixel") }], &config);
+                    controller.observe(&[Logits { scalar: at("scalar"), pixel: at("pixel") }]);
+                    controller.adapt(&config);
                 }
                 assert!(
                     (controller.p - p).abs() <= 1e-12,
@@ -76,7 +76,8 @@ fn single_transforms_match_with_gradients() {
 fn check_warp(case: &Case, x: &Tensor, matrices: &[Matrix]) {
     let flat: Vec<f64> = matrices.iter().flatten().copied().collect();
     case.expect("out.matrix", &Tensor::from_slice(&flat).view([-1, 2, 3]), GEOMETRY);
-    let y = warp(x, matrices);
+    let theta = thetas(matrices, [x.size()[2], x.size()[3]], x.device());
+    let y = warp(x, &theta);
     case.expect("out.y", &y, GEOMETRY);
     case.expect_input_gradient(&weighted_sum(&y, case.get("gy")), x, "grad.x");
     const { assert!(GRADIENT >= GEOMETRY) };
@@ -110,7 +111,8 @@ fn the_pipeline_matches_with_recorded_draws() {
             anisotropic: selected(5, p).into_iter().map(|on| on.then(|| pairs.next().unwrap())).collect(),
             rotation2: given(6, p_rotation, "rot2_angle"),
         };
-        case.expect("out.y", &draws.apply(case.get("in.x")), GEOMETRY);
+        let x = case.get("in.x");
+        case.expect("out.y", &draws.plan(x.size()[3], x.device()).apply(x), GEOMETRY);
     }
 }
 

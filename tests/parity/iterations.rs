@@ -43,9 +43,8 @@ fn check(case: &Case) {
         let real = it.get("real").shallow_clone();
         let domains = real.size()[1];
         let count = (real.size()[0] / 4).max(1);
-        let wrong_order = it
-            .has("wrong_order_perm")
-            .then(|| (count, Vec::<i64>::try_from(it.get("wrong_order_perm")).unwrap()));
+        let wrong_order =
+            it.has("wrong_order_perm").then(|| (count, it.get("wrong_order_perm").to_kind(tch::Kind::Int64)));
         let part = DiscriminatorPart {
             real,
             latents: latents(&it.below("dstep."), domains),

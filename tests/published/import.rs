@@ -95,7 +95,7 @@ fn moments_belong_to_their_parameters() {
         (&state.discriminator.names, &state.discriminator.parameters, &state.discriminator_adam),
     ];
     for (names, parameters, adam) in networks {
-        for ((name, parameter), state) in names.iter().zip(parameters).zip(&adam.state) {
+        for ((name, parameter), state) in names.iter().zip(parameters).zip(adam.state()) {
             let dead = name.starts_with("main_convolutions_2.");
             assert_eq!(state.is_none(), dead, "{name}");
             let Some(state) = state else { continue };

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{Array3, Array4, ArrayView4, Axis};
 use tch::{Device, Tensor};
 
+use crate::transfer::upload;
 use lapsegan_core::labels::codec::encode;
 use lapsegan_core::plate::Calibration;
 
@@ -82,7 +83,7 @@ impl<'a> Pool<'a> {
     pub fn frames(&self, device: Device) -> Frames {
         let mut made = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let frames = made.get_or_insert_with(|| Frames::new(&self.sequences, device));
-        Frames { images: frames.images.to_device(device), targets: frames.targets.to_device(device) }
+        Frames { images: upload(&frames.images, device), targets: upload(&frames.targets, device) }
     }
 }
 
@@ -105,8 +106,8 @@ impl Frames {
             }
         }
         Self {
-            images: Tensor::cat(&images, 0).to_device(device),
-            targets: Tensor::stack(&targets, 0).to_device(device),
+            images: upload(&Tensor::cat(&images, 0), device),
+            targets: upload(&Tensor::stack(&targets, 0), device),
         }
     }
 

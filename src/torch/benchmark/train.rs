@@ -11,6 +11,7 @@ use super::BenchmarkError;
 use super::crops::{Frames, Pool, tensor};
 use super::segmenter::{Fitted, Segmenter};
 use super::unet::{UNet, UNetConfig};
+use crate::transfer::{download, upload};
 use lapsegan_core::labels::codec::{DecodeSettings, Maps, decode};
 use lapsegan_core::seed::{self, Stream};
 
@@ -171,8 +172,8 @@ fn predict(network: &UNet, image: ArrayView4<f32>, settings: &DecodeSettings) ->
     let mut labels = Array3::zeros((frames, height, width));
     for start in (0..frames).step_by(PREDICT_BATCH) {
         let stop = (start + PREDICT_BATCH).min(frames);
-        let part = tensor(image.slice(ndarray::s![start..stop, .., .., ..])).to_device(network.vs.device());
-        let maps = Vec::<f32>::try_from(network.maps(&part).to_device(Device::Cpu).contiguous().view([-1]))
+        let part = upload(&tensor(image.slice(ndarray::s![start..stop, .., .., ..])), network.vs.device());
+        let maps = Vec::<f32>::try_from(download(&network.maps(&part)).contiguous().view([-1]))
             .expect("maps are floats");
         let plane = |at: usize| {
             let values = maps[at * height * width..(at + 1) * height * width].to_vec();

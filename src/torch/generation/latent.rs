@@ -6,6 +6,7 @@ use tch::{Device, Kind, Tensor};
 use crate::model::Generator;
 use crate::model::noise::LayerNoise;
 use crate::tensor_rng::with_seed;
+use crate::transfer::upload;
 
 /// Number of latents that `w_avg` is the mean of.
 const W_AVG_SAMPLES: i64 = 10_000;
@@ -35,13 +36,13 @@ pub fn draw(
             })
         })
         .unzip();
-    SequenceDraws { z: Tensor::cat(&latents, 0).to_device(device), noise: LayerNoise::cat(&noise, device) }
+    SequenceDraws { z: upload(&Tensor::cat(&latents, 0), device), noise: LayerNoise::cat(&noise, device) }
 }
 
 /// Returns the mean of 10,000 mapped latents. It depends on the generator alone. `[1, Z]`
 pub fn w_avg(generator: &Generator, device: Device) -> Tensor {
     let shape = [W_AVG_SAMPLES, generator.latent_size()];
-    let z = with_seed(Stream::MeanLatent, &[], |torch| torch.randn(&shape)).to_device(device);
+    let z = upload(&with_seed(Stream::MeanLatent, &[], |torch| torch.randn(&shape)), device);
     tch::no_grad(|| generator.map(&z).mean_dim(Some([0_i64].as_slice()), true, Kind::Float))
 }
 

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::latent::{draw, truncate, w_avg};
 use crate::model::weights::{self, Tensors};
 use crate::model::{Generator, ModelConfig, ModelError};
+use crate::transfer::download;
 use lapsegan_core::plate::PlateMeta;
 use lapsegan_core::plate::axes;
 
@@ -48,7 +49,7 @@ impl Sampler {
             let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
             let ws = self.generator.broadcast(&w);
             let images = self.generator.synthesise(&ws, &mut draws.noise.source());
-            images.clamp(0.0, 1.0).to_device(Device::Cpu).contiguous()
+            download(&images.clamp(0.0, 1.0)).contiguous()
         });
         let size = images.size(); // [N, C, T, H, W]
         let shape = (size[1] as usize, size[2] as usize, size[3] as usize, size[4] as usize);

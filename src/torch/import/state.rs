@@ -208,7 +208,7 @@ fn moments<R: Read + Seek>(
                 step as i64
             }
         };
-        adam.state[index] = Some(Moments { step, exp_avg, exp_avg_sq });
+        adam.set_state(index, Some(Moments { step, exp_avg, exp_avg_sq }));
         filled += 1;
     }
     Ok(Some((filled, names.len())))

@@ -1,5 +1,6 @@
 //! Sizes of the networks.
 
+use crate::transfer::upload;
 use lapsegan_core::labels::maps::LabelMap;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -237,7 +238,7 @@ impl ModelConfig {
     pub(super) fn range_tensors(&self, device: tch::Device) -> Option<[Tensor; 2]> {
         let part = |i: usize| {
             let values: Vec<f32> = self.range.iter().map(|pair| pair[i] as f32).collect();
-            Tensor::from_slice(&values).view([1, -1, 1, 1, 1]).to_device(device)
+            upload(&Tensor::from_slice(&values).view([1, -1, 1, 1, 1]), device)
         };
         (self.standardise && !self.range.is_empty()).then(|| [part(0), part(1)])
     }

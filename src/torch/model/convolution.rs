@@ -90,8 +90,8 @@ mod tests {
     /// Returns the largest side of a kernel of a convolution.
     fn largest_kernel(operators: &[Operator]) -> i64 {
         let kernel = |o: &Operator| match o.name.as_str() {
-            "aten::convolution" => o.sizes[1][2..].iter().copied().max(),
-            "aten::convolution_backward" => o.sizes[2][2..].iter().copied().max(),
+            "convolution" => o.sizes[1][2..].iter().copied().max(),
+            "convolution_backward" => o.sizes[2][2..].iter().copied().max(),
             _ => None,
         };
         operators.iter().filter_map(kernel).max().expect("there are convolutions")

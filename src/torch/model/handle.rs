@@ -9,14 +9,14 @@ use std::ffi::{CStr, c_char, c_void};
 use tch::Tensor;
 
 /// A pointer to libtorch's `at::Tensor`.
-pub(super) type RawTensor = *const c_void;
+pub(crate) type RawTensor = *const c_void;
 
 unsafe extern "C" {
     fn lapsegan_problem() -> *const c_char;
 }
 
 /// Returns the handle of a tensor, for the time of a call.
-pub(super) fn raw(x: &Tensor) -> RawTensor {
+pub(crate) fn raw(x: &Tensor) -> RawTensor {
     x.as_ptr().cast()
 }
 
@@ -24,7 +24,7 @@ pub(super) fn raw(x: &Tensor) -> RawTensor {
 ///
 /// # Panics
 /// Where it made none: libtorch refused the operation, a bug of the caller.
-pub(super) fn adopt(tensor: RawTensor) -> Tensor {
+pub(crate) fn adopt(tensor: RawTensor) -> Tensor {
     if tensor.is_null() {
         // SAFETY: a string that ends in 0 and lives until this thread's next failure.
         let problem = unsafe { CStr::from_ptr(lapsegan_problem()) };

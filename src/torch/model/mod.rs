@@ -17,7 +17,7 @@ pub mod discriminator;
 pub mod equalized;
 mod fused;
 pub mod generator;
-mod handle;
+pub(crate) mod handle;
 pub mod mapping;
 pub mod modulated_conv;
 pub mod noise;
@@ -31,6 +31,7 @@ pub mod weights;
 
 pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
 pub use discriminator::{Discriminator, Logits};
+pub use fused::composed;
 pub use generator::Generator;
 
 use lapsegan_core::error::{Advice, Exit};

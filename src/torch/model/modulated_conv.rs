@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::convolution::{conv_transpose2d, conv2d};
 use super::equalized::{Linear, weight_scale};
 use super::fused;
-use super::resample::{blur, filter_buffer};
+use super::resample::{Blur, filter_buffer};
 
 /// What a modulated convolution does besides convolving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Style<'a> {
 pub struct ModulatedConv {
     weight: Tensor, // [1, O, I, k, k]
     modulation_mapping: Option<Linear>,
-    blur_kernel: Option<Tensor>,
+    blur: Option<Blur>,
     mode: Mode,
 }
 
@@ -54,7 +54,10 @@ impl ModulatedConv {
             weight: vs.var("weight", &shape, Init::Randn { mean: 0.0, stdev: 1.0 }),
             modulation_mapping: latent
                 .map(|latent| Linear::new(&(vs / "modulation_mapping"), latent, inputs, Some(1.0))),
-            blur_kernel: (mode == Mode::Up).then(|| filter_buffer(&(vs / "blur"), 4.0)),
+            blur: (mode == Mode::Up).then(|| {
+                filter_buffer(&(vs / "blur"), 4.0);
+                Blur::new(4.0, (2, 1))
+            }),
             mode,
         }
     }
@@ -93,8 +96,8 @@ impl ModulatedConv {
         // 1e-8 keeps rsqrt finite for dead channels.
         let demodulation = (style.square().matmul(&energy.transpose(0, 1)) + 1e-8).rsqrt();
         // The blur acts on every channel alike, so it may come before the demodulation.
-        let y = match &self.blur_kernel {
-            Some(kernel) => blur(&y, kernel, (2, 1)),
+        let y = match &self.blur {
+            Some(blur) => blur.forward(&y),
             None => y,
         };
         let y = match finish {

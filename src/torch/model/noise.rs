@@ -3,6 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::generator::{Generator, noise_resolution};
+use crate::transfer::upload;
 
 /// One noise map per domain and layer, domains outermost. `[N or 1, 1, size, size]` each
 ///
@@ -30,7 +31,7 @@ impl LayerNoise {
     pub fn cat(parts: &[Self], device: Device) -> Self {
         let join = |domain: usize, layer: usize| {
             let maps: Vec<&Tensor> = parts.iter().map(|part| &part.0[domain][layer]).collect();
-            Tensor::cat(&maps, 0).to_device(device)
+            upload(&Tensor::cat(&maps, 0), device)
         };
         let layers = |(domain, layers): (usize, &Vec<Tensor>)| {
             (0..layers.len()).map(|layer| join(domain, layer)).collect()

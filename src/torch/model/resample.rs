@@ -1,21 +1,54 @@
 //! Blur and up-sampling with the [1, 3, 3, 1] filter.
 //!
-//! [`upfirdn2d`] is the definition; [`blur`] and [`upsample`] are the fast forms that the networks use.
+//! [`upfirdn2d`] is the definition; [`Blur`] and [`Upsample`] are the fast forms that the networks use.
+
+use std::cell::RefCell;
 
 use tch::nn::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::fused;
+use crate::transfer::upload;
 
 /// Returns the outer product of [1, 3, 3, 1] with itself, scaled to sum to `gain`. `[4, 4]`
 pub fn filter_1331(gain: f64, device: Device) -> Tensor {
-    let row = Tensor::from_slice(&[1.0_f32, 3.0, 3.0, 1.0]).to_device(device);
-    row.outer(&row) * (gain / 64.0)
+    let row = Tensor::from_slice(&[1.0_f32, 3.0, 3.0, 1.0]);
+    upload(&(row.outer(&row) * (gain / 64.0)), device)
 }
 
-/// Registers the filter as a buffer called `kernel`, so that checkpoints carry it as the published ones do.
-pub fn filter_buffer(vs: &Path, gain: f64) -> Tensor {
-    vs.add("kernel", filter_1331(gain, vs.device()), false)
+/// Registers the filter as a buffer called `kernel`, so that checkpoints carry it as the published ones do. The networks
+/// have it from [`filter_1331`].
+pub fn filter_buffer(vs: &Path, gain: f64) {
+    let _ = vs.add(FILTER, filter_1331(gain, vs.device()), false);
+}
+
+/// Last part of the names of filters.
+pub(super) const FILTER: &str = "kernel";
+
+/// The filter as the weight of a depthwise convolution. It is made once, since a GPU waits for every upload.
+#[derive(Debug)]
+struct Depthwise {
+    gain: f64,
+    /// Rows and columns of zeros at the end.
+    zeros: i64,
+    made: RefCell<Option<Tensor>>,
+}
+
+impl Depthwise {
+    fn new(gain: f64, zeros: i64) -> Self {
+        Self { gain, zeros, made: RefCell::new(None) }
+    }
+
+    /// Returns the weight for features like `x [N, C, H, W]`. `[C, 1, k, k]`
+    fn weight(&self, x: &Tensor) -> Tensor {
+        let mut made = self.made.borrow_mut();
+        let fits = |w: &Tensor| (w.kind(), w.device(), w.size()[0]) == (x.kind(), x.device(), x.size()[1]);
+        if !made.as_ref().is_some_and(fits) {
+            let kernel = filter_1331(self.gain, x.device()).constant_pad_nd([0, self.zeros, 0, self.zeros]);
+            *made = Some(kernel.to_kind(x.kind()).unsqueeze(0).unsqueeze(0).repeat([x.size()[1], 1, 1, 1]));
+        }
+        made.as_ref().map(Tensor::shallow_clone).expect("made above")
+    }
 }
 
 /// Zero-insertion by `up`, padding (negative crops), true convolution with `kernel`, decimation by `down`.
@@ -33,25 +66,42 @@ pub fn upfirdn2d(x: &Tensor, kernel: &Tensor, up: i64, down: i64, pad: (i64, i64
     padded.conv2d(&weight, None::<Tensor>, down, 0, 1, c)
 }
 
-/// Blurs every channel with a symmetric 4x4 kernel.
-///
-/// `pad` is (2, 1), which keeps the size, or (2, 2), which adds a row and a column. Depthwise, with the padding inside
-/// the convolution: zero-extending the kernel to 5x5 turns the uneven padding into an even one.
-pub fn blur(x: &Tensor, kernel: &Tensor, pad: (i64, i64)) -> Tensor {
-    let channels = x.size()[1];
-    let kernel = if pad == (2, 1) { kernel.constant_pad_nd([0, 1, 0, 1]) } else { kernel.shallow_clone() };
-    let weight = kernel.to_kind(x.kind()).unsqueeze(0).unsqueeze(0).repeat([channels, 1, 1, 1]); // [k, k] -> [C, 1, k, k]
-    fused::filter(x, &weight, 2)
+/// Blurs every channel with the [1, 3, 3, 1] filter: `upfirdn2d` without resampling.
+#[derive(Debug)]
+pub struct Blur(Depthwise);
+
+impl Blur {
+    /// Makes a blur of sum `gain`; `pad` is (2, 1), which keeps the size, or (2, 2), which adds a row and a column.
+    pub fn new(gain: f64, pad: (i64, i64)) -> Self {
+        // Zero-extending the kernel to 5x5 turns the uneven padding into an even one, which a convolution has inside.
+        Self(Depthwise::new(gain, i64::from(pad == (2, 1))))
+    }
+
+    /// `[N, C, H, W] -> [N, C, H, W]`, or a row and a column more
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        fused::filter(x, &self.0.weight(x), 2)
+    }
 }
 
-/// Doubles rows and columns: `upfirdn2d` with `up = 2`, `pad = (2, 1)` and the [1, 3, 3, 1] filter of sum `gain`.
+/// Doubles rows and columns: `upfirdn2d` with `up = 2`, `pad = (2, 1)` and the [1, 3, 3, 1] filter.
 ///
-/// Equal to bilinear up-sampling of the image in a frame of zeros. `[N, C, H, W] -> [N, C, 2H, 2W]`
+/// Equal to bilinear up-sampling of the image in a frame of zeros.
 ///
-/// Reference: `gain` is 1 in the published code, so a constant image comes out at a quarter of its value.
-pub fn upsample(x: &Tensor, gain: f64) -> Tensor {
-    let kernel = filter_1331(gain, x.device()).to_kind(x.kind()).repeat([x.size()[1], 1, 1, 1]);
-    fused::double(x, &kernel, gain / 4.0)
+/// Reference: the sum of the filter, `gain`, is 1 in the published code, so a constant image comes out at a quarter of
+/// its value.
+#[derive(Debug)]
+pub struct Upsample(Depthwise);
+
+impl Upsample {
+    /// Makes it with a filter of sum `gain`.
+    pub fn new(gain: f64) -> Self {
+        Self(Depthwise::new(gain, 0))
+    }
+
+    /// `[N, C, H, W] -> [N, C, 2H, 2W]`
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        fused::double(x, || self.0.weight(x), self.0.gain / 4.0)
+    }
 }
 
 /// Returns standard deviation over groups of the batch, averaged to one number each, as one more channel at the end.

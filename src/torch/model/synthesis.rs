@@ -5,7 +5,7 @@ use tch::nn::Path;
 
 use super::equalized::BiasActivation;
 use super::modulated_conv::{Mode, ModulatedConv, Style};
-use super::resample::{filter_buffer, upsample};
+use super::resample::{Upsample, filter_buffer};
 
 /// Modulated convolution, noise, bias and leaky ReLU.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl StyledConv {
 pub struct OutputBlock {
     conv: ModulatedConv,
     bias: Tensor, // [1, 1, 1, 1]: one for all frames
-    skip_gain: f64,
+    upsample: Upsample,
 }
 
 impl OutputBlock {
@@ -60,12 +60,12 @@ impl OutputBlock {
         skip_gain: f64,
     ) -> Self {
         if !first {
-            let _ = filter_buffer(&(vs / "upsampling"), 1.0); // kept for the checkpoint's names alone
+            filter_buffer(&(vs / "upsampling"), 1.0);
         }
         Self {
             conv: ModulatedConv::new(&(vs / "modulated_convolution"), inputs, frames, latent, Mode::Output),
             bias: vs.zeros("bias", &[1, 1, 1, 1]),
-            skip_gain,
+            upsample: Upsample::new(skip_gain),
         }
     }
 
@@ -73,7 +73,7 @@ impl OutputBlock {
     pub fn forward(&self, x: &Tensor, style: &Style, skip: Option<&Tensor>) -> (Tensor, Tensor) {
         let (y, style) = self.conv.forward(x, style, None);
         let y = y + &self.bias;
-        let image = skip.map_or_else(|| y.shallow_clone(), |skip| &y + upsample(skip, self.skip_gain));
+        let image = skip.map_or_else(|| y.shallow_clone(), |skip| &y + self.upsample.forward(skip));
         (image, style)
     }
 }

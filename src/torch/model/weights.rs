@@ -7,6 +7,8 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 use super::ModelError;
+use super::resample::FILTER;
+use crate::transfer::download;
 
 /// Named tensors of a safetensors file.
 pub type Tensors = HashMap<String, Tensor>;
@@ -52,6 +54,12 @@ pub fn load(vs: &VarStore, tensors: &Tensors, prefix: &str, file: &str) -> Resul
                 format!("has shape {:?}, expected {:?}", tensor.size(), variable.size()),
             ));
         }
+        if name.rsplit('.').next() == Some(FILTER) && !same_filter(tensor, &variable) {
+            return Err(wrong(
+                &key,
+                "another filter than [1, 3, 3, 1], which is the only one there is here".into(),
+            ));
+        }
         copies.push((variable, tensor));
     }
     tch::no_grad(|| {
@@ -62,10 +70,18 @@ pub fn load(vs: &VarStore, tensors: &Tensors, prefix: &str, file: &str) -> Resul
     Ok(())
 }
 
+fn same_filter(tensor: &Tensor, expected: &Tensor) -> bool {
+    tensor.to_kind(Kind::Float).allclose(&download(expected), 1e-4, 1e-6, false)
+}
+
 /// Copies what fits and returns the names of the variables that found no tensor of their shape.
 pub fn load_fitting(vs: &VarStore, tensors: &Tensors, prefix: &str) -> Vec<String> {
     let mut left_out = Vec::new();
     for (name, mut variable) in sorted(vs) {
+        // There is one filter only, and it is here already.
+        if name.rsplit('.').next() == Some(FILTER) {
+            continue;
+        }
         match tensors.get(&format!("{prefix}{name}")) {
             Some(tensor) if tensor.size() == variable.size() => {
                 tch::no_grad(|| variable.copy_(&tensor.to_kind(Kind::Float)));

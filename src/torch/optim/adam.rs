@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 
-use super::fused::{self, Group};
+use super::lists::{self, AdamLists};
+use crate::transfer::upload;
 
 /// Settings of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +27,9 @@ pub struct Adam {
     parameters: Vec<Tensor>,
     learning_rates: Vec<f64>,
     /// State per parameter; `None` until it gets its first gradient.
-    pub state: Vec<Option<Moments>>,
+    state: Vec<Option<Moments>>,
+    /// The parameters with state, by learning rate; empty until the next step after a change.
+    groups: Vec<Group>,
 }
 
 /// State of one parameter.
@@ -40,12 +43,25 @@ pub struct Moments {
     pub exp_avg_sq: Tensor,
 }
 
+/// What is stepped in one call, as the kernel takes it.
+#[derive(Debug)]
+struct Group {
+    rate: f64,
+    members: Vec<usize>,
+    parameters: Vec<Tensor>,
+    exp_avgs: Vec<Tensor>,
+    exp_avg_sqs: Vec<Tensor>,
+    /// Steps taken, on the device, `[members]`; and its elements.
+    counters: Tensor,
+    steps: Vec<Tensor>,
+}
+
 impl Adam {
     /// Starts over parameters with a learning rate each.
     pub fn new(config: AdamConfig, parameters: Vec<Tensor>, learning_rates: Vec<f64>) -> Self {
         assert_eq!(parameters.len(), learning_rates.len(), "one learning rate per parameter");
         let state = parameters.iter().map(|_| None).collect();
-        Self { config, parameters, learning_rates, state }
+        Self { config, parameters, learning_rates, state, groups: Vec::new() }
     }
 
     /// Returns the parameters in their order.
@@ -53,38 +69,74 @@ impl Adam {
         &self.parameters
     }
 
+    /// Returns the state per parameter, in their order; `None` for one that never had a gradient.
+    pub fn state(&self) -> &[Option<Moments>] {
+        &self.state
+    }
+
+    /// Replaces the state of a parameter; its moments must have the parameter's shape and device.
+    pub fn set_state(&mut self, index: usize, moments: Option<Moments>) {
+        self.state[index] = moments;
+        self.groups.clear();
+    }
+
     /// Takes one step along gradients in the order of the parameters.
     pub fn step(&mut self, gradients: &[Option<Tensor>]) {
         assert_eq!(gradients.len(), self.parameters.len(), "one gradient per parameter");
-        let AdamConfig { beta1, beta2, eps } = self.config;
+        for (index, gradient) in gradients.iter().enumerate() {
+            if gradient.is_some() && self.state[index].is_none() {
+                let zeros = || self.parameters[index].zeros_like();
+                let moments = Moments { step: 0, exp_avg: zeros(), exp_avg_sq: zeros() };
+                self.set_state(index, Some(moments));
+            }
+        }
+        if self.groups.is_empty() {
+            self.groups = self.group();
+        }
+        for moments in self.state.iter_mut().flatten() {
+            moments.step += 1;
+        }
+        for group in &mut self.groups {
+            let _ = tch::no_grad(|| group.counters.g_add_scalar_(1.0));
+            // The kernel reads memory in order, whatever layout the backward pass left.
+            let gradient = |&index: &usize| match &gradients[index] {
+                Some(gradient) => gradient.contiguous(),
+                None => self.parameters[index].zeros_like(),
+            };
+            let lists = AdamLists {
+                parameters: &group.parameters,
+                gradients: &group.members.iter().map(gradient).collect::<Vec<_>>(),
+                exp_avgs: &group.exp_avgs,
+                exp_avg_sqs: &group.exp_avg_sqs,
+                steps: &group.steps,
+            };
+            lists::adam(&lists, group.rate, [self.config.beta1, self.config.beta2], self.config.eps);
+        }
+    }
+
+    /// Returns the parameters that have state, by learning rate.
+    fn group(&self) -> Vec<Group> {
         let mut rates: Vec<f64> = self.learning_rates.clone();
         rates.sort_by(f64::total_cmp);
         rates.dedup();
-        for rate in rates {
-            let mut group = Group::default();
-            for (((parameter, lr), state), gradient) in
-                self.parameters.iter().zip(&self.learning_rates).zip(&mut self.state).zip(gradients)
-            {
-                if *lr != rate || (gradient.is_none() && state.is_none()) {
-                    continue;
-                }
-                let moments = state.get_or_insert_with(|| Moments {
-                    step: 0,
-                    exp_avg: parameter.zeros_like(),
-                    exp_avg_sq: parameter.zeros_like(),
-                });
-                moments.step += 1;
-                group.steps.push(moments.step as f32);
-                group.parameters.push(parameter.shallow_clone());
-                group.exp_avgs.push(moments.exp_avg.shallow_clone());
-                group.exp_avg_sqs.push(moments.exp_avg_sq.shallow_clone());
-                // The kernel reads memory in order, whatever layout the backward pass left.
-                group
-                    .gradients
-                    .push(gradient.as_ref().map_or_else(|| parameter.zeros_like(), Tensor::contiguous));
-            }
-            fused::step(&group, rate, beta1, beta2, eps);
-        }
+        let group = |rate: f64| {
+            let stepped = |&i: &usize| self.learning_rates[i] == rate && self.state[i].is_some();
+            let members: Vec<usize> = (0..self.parameters.len()).filter(stepped).collect();
+            let first = self.parameters.get(*members.first()?)?;
+            let moments: Vec<&Moments> = members.iter().filter_map(|&i| self.state[i].as_ref()).collect();
+            let counters: Vec<f32> = moments.iter().map(|moments| moments.step as f32).collect();
+            let counters = upload(&Tensor::from_slice(&counters), first.device());
+            Some(Group {
+                rate,
+                parameters: members.iter().map(|&i| self.parameters[i].detach()).collect(),
+                exp_avgs: moments.iter().map(|moments| moments.exp_avg.shallow_clone()).collect(),
+                exp_avg_sqs: moments.iter().map(|moments| moments.exp_avg_sq.shallow_clone()).collect(),
+                steps: (0..members.len() as i64).map(|i| counters.get(i)).collect(),
+                counters,
+                members,
+            })
+        };
+        rates.into_iter().filter_map(group).collect()
     }
 }
 
@@ -140,10 +192,10 @@ mod tests {
         let config = AdamConfig { beta1: 0.0, beta2: 0.999, eps: 1e-8 };
         let mut adam = Adam::new(config, vec![make(), make()], vec![0.1, 0.1]);
         adam.step(&[Some(Tensor::from_slice(&[1.0_f32, -1.0])), None]);
-        assert!(adam.state[1].is_none());
+        assert!(adam.state()[1].is_none());
         assert_eq!(adam.parameters()[1], make());
         adam.step(&[None, None]);
-        assert_eq!(adam.state[0].as_ref().map(|s| s.step), Some(2));
+        assert_eq!(adam.state()[0].as_ref().map(|s| s.step), Some(2));
         // With beta1 = 0 a zero gradient moves nothing.
         let moved = Vec::<f32>::try_from(&adam.parameters()[0]).unwrap();
         assert!((moved[0] - 0.9).abs() < 1e-6 && (moved[1] - 2.1).abs() < 1e-6);

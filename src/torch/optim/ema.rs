@@ -2,13 +2,11 @@
 
 use tch::Tensor;
 
+use super::lists;
+
 /// Moves `average` towards `current`: `decay average + (1 - decay) current`, parameter by parameter.
 pub fn update(average: &mut [Tensor], current: &[Tensor], decay: f64) {
-    tch::no_grad(|| {
-        for (average, current) in average.iter_mut().zip(current) {
-            let _ = average.lerp_(current, 1.0 - decay);
-        }
-    });
+    lists::lerp(average, current, 1.0 - decay);
 }
 
 /// Returns the decay of one iteration for a half-life in kimg.

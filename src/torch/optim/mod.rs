@@ -5,7 +5,7 @@
 pub mod adam;
 pub mod clip;
 pub mod ema;
-mod fused;
+mod lists;
 
 pub use adam::{Adam, AdamConfig};
 

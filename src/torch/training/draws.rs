@@ -9,6 +9,7 @@ use crate::losses::cut_mix::Cut;
 use crate::model::Generator;
 use crate::model::noise::LayerNoise;
 use crate::tensor_rng;
+use crate::transfer::upload;
 
 /// Names the draws of a part of an iteration.
 #[derive(Clone, Copy, Debug)]
@@ -86,14 +87,14 @@ impl Latents {
         caller: Caller,
     ) -> Self {
         let [latents, mixes, noises] = caller.streams();
-        let latent = |stream| key.randn(stream, &[], &[n, generator.latent_size()]).to_device(device);
+        let latent = |stream| upload(&key.randn(stream, &[], &[n, generator.latent_size()]), device);
         let mut rng = key.rng(mixes);
         // Reference: the second latent always controls at least the last two slots.
         let mixed = rng
             .random_bool(mixing)
             .then(|| (latent(mixes), rng.random_range(1..=generator.latent_slots() - 2)));
         let noise = LayerNoise::new(generator, n, |domain, layer, shape| {
-            key.randn(noises, &[domain as u64, layer as u64], &shape).to_device(device)
+            upload(&key.randn(noises, &[domain as u64, layer as u64], &shape), device)
         });
         Self { z: latent(latents), mixed, noise }
     }

@@ -3,13 +3,14 @@
 use rand::Rng;
 use tch::Tensor;
 
-use super::augment::Augmentation;
+use super::augment::{Augmentation, Augmenter};
 use super::config::TrainingConfig;
 use super::draws::{Caller, Key, Latents, cut, wrong_order};
 use super::phases::{DiscriminatorPart, GeneratorPart};
 use super::schedule::Moment;
 use super::state::State;
 use crate::losses::cut_mix::Cut;
+use crate::transfer::upload;
 use lapsegan_core::seed::Stream;
 
 /// An iteration before its steps. All random numbers of its steps are drawn here, each under the key of its part, so
@@ -49,7 +50,8 @@ impl Inputs<'_> {
                 let count = ((n as f64 * wrong.fraction) as i64).max(1);
                 let order = self.moment.wrong_order.then(|| {
                     let mut rng = key.rng(Stream::WrongOrder);
-                    (count, wrong_order(real.size()[2] as usize, wrong.with_replacement, &mut rng))
+                    let order = wrong_order(real.size()[2] as usize, wrong.with_replacement, &mut rng);
+                    (count, upload(&Tensor::from_slice(&order), real.device()))
                 });
                 let generated = n + if order.is_some() { count } else { 0 };
                 let augmentations = self
@@ -85,7 +87,7 @@ impl Inputs<'_> {
         let part = |i: u64| {
             let (key, n) = (self.key(i), most.min(whole - i as i64 * most));
             shape[0] = n;
-            let noise = key.randn(Stream::PathImages, &[], &shape).to_device(self.real.device());
+            let noise = upload(&key.randn(Stream::PathImages, &[], &shape), self.real.device());
             (self.latents(state, n, key, Caller::PathLength), noise)
         };
         (0..(whole as u64).div_ceil(most as u64)).map(part).collect()
@@ -96,10 +98,10 @@ impl Inputs<'_> {
         Latents::draw(&state.generator.net, n, mixing, self.real.device(), key, caller)
     }
 
-    fn augmentation(&self, state: &State, n: i64, key: Key, stream: Stream) -> Option<Augmentation> {
+    fn augmentation(&self, state: &State, n: i64, key: Key, stream: Stream) -> Option<Augmenter> {
         let (ada, p) = (&self.config.ada, state.ada.p);
         let draw = || Augmentation::draw(ada.geometry, n as usize, self.size(), p, &mut key.rng(stream));
-        (ada.enabled && p > 0.0).then(draw)
+        (ada.enabled && p > 0.0).then(|| draw().upload(self.size(), self.real.device()))
     }
 
     fn key(&self, part: u64) -> Key {
@@ -151,7 +153,7 @@ mod tests {
 
     /// Returns all gradients of a network's first step: without memory, Adam's first moment is the gradient.
     fn gradient(adam: &Adam) -> Tensor {
-        let moments: Vec<Tensor> = adam.state.iter().flatten().map(|m| m.exp_avg.flatten(0, -1)).collect();
+        let moments: Vec<Tensor> = adam.state().iter().flatten().map(|m| m.exp_avg.flatten(0, -1)).collect();
         Tensor::cat(&moments, 0).to_kind(Kind::Double)
     }
 
@@ -212,11 +214,14 @@ mod tests {
     /// Returns what is drawn for the first `parts` parts of every step.
     fn all_draws(inputs: &Inputs, state: &State, parts: usize, domains: usize) -> Vec<(String, Vec<Tensor>)> {
         let discriminator = inputs.discriminator(state).into_iter().take(parts).map(|part| {
-            let rest = format!("{:?} {:?}", part.wrong_order, part.augmentations);
-            draws(&part.latents, &rest, domains)
+            let drawn = part.augmentations.as_ref().map(|both| both.each_ref().map(|a| &a.drawn));
+            let rest = format!("{drawn:?}");
+            let mut all = draws(&part.latents, &rest, domains);
+            all.1.extend(part.wrong_order.map(|(_, order)| order));
+            all
         });
         let generator = inputs.generator(state).into_iter().take(parts).map(|part| {
-            let rest = format!("{:?}", part.augmentation);
+            let rest = format!("{:?}", part.augmentation.as_ref().map(|a| &a.drawn));
             draws(&part.latents, &rest, domains)
         });
         let path = inputs.path_length(state).into_iter().take(parts).map(|(latents, noise)| {

@@ -2,6 +2,7 @@
 //!
 //! A time-lapse data set of this kind is a gigabyte at most, so it stays on the device and a batch is an index.
 
+use crate::transfer::{download, upload};
 use ndarray::Array4;
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -69,8 +70,8 @@ impl Dataset {
             return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train" });
         }
         let trap_weights =
-            structure.map(|sum| (sum * (trap_gain / images.len() as f64) + 1.0).to_device(device));
-        Ok(Self { images: Tensor::stack(&images, 0).to_device(device), trap_weights, seed })
+            structure.map(|sum| upload(&(sum * (trap_gain / images.len() as f64) + 1.0), device));
+        Ok(Self { images: upload(&Tensor::stack(&images, 0), device), trap_weights, seed })
     }
 
     /// Returns the number of training sequences.
@@ -85,7 +86,7 @@ impl Dataset {
 
     /// Returns the first sequences, at most `count`. `[N, C, T, H, W]`
     pub fn some(&self, count: i64) -> Tensor {
-        self.images.narrow(0, 0, count.min(self.len() as i64)).to_device(Device::Cpu)
+        download(&self.images.narrow(0, 0, count.min(self.len() as i64)))
     }
 
     /// Returns mean and standard deviation of every channel. They are rounded to four decimals, so that they do not

@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::augment::Augmentation;
+use super::augment::Augmenter;
 use super::augment::controller::Signal;
 use super::config::TrainingConfig;
 use super::draws::Latents;
@@ -29,10 +29,10 @@ pub struct DiscriminatorPart {
     pub real: Tensor,
     /// Latents and noise of as many generated sequences.
     pub latents: Latents,
-    /// How many real sequences are shown as generated ones as well, and in which order of frames.
-    pub wrong_order: Option<(i64, Vec<i64>)>,
+    /// How many real sequences are shown as generated ones as well, and in which order of frames, `[T]`, i64.
+    pub wrong_order: Option<(i64, Tensor)>,
     /// Augmentation of the real and of the generated sequences.
-    pub augmentations: Option<[Augmentation; 2]>,
+    pub augmentations: Option<[Augmenter; 2]>,
 }
 
 /// What a generator step starts from.
@@ -41,7 +41,7 @@ pub struct GeneratorPart {
     /// Latents and noise.
     pub latents: Latents,
     /// Augmentation of what the discriminator sees.
-    pub augmentation: Option<Augmentation>,
+    pub augmentation: Option<Augmenter>,
 }
 
 /// Inputs and pixel logits of the discriminator's main step, which the later steps of the iteration start from.
@@ -73,8 +73,7 @@ pub fn discriminator_main(
         let n = part.real.size()[0];
         let mut generated = tch::no_grad(|| part.latents.generate(&state.generator.net));
         if let Some((count, order)) = &part.wrong_order {
-            let order = Tensor::from_slice(order).to_device(part.real.device());
-            let shuffled = part.real.narrow(0, 0, *count).index_select(2, &order);
+            let shuffled = part.real.narrow(0, 0, *count).index_select(2, order);
             generated = Tensor::cat(&[generated, shuffled], 0);
         }
         let (real, generated) = match &part.augmentations {
@@ -99,7 +98,7 @@ pub fn discriminator_main(
         observed.push(if config.ada.signal == Signal::Real { on_real } else { on_generated });
     }
     if config.ada.enabled {
-        state.ada.observe(&observed, &config.ada);
+        state.ada.observe(&observed);
     }
     let values =
         step.take(&mut state.discriminator_adam, config.gradient_clip, "gradient_norm_discriminator");
@@ -180,7 +179,7 @@ pub fn generator_main(
         observed.push(logits);
     }
     if config.ada.enabled && config.ada.signal == Signal::Generated {
-        state.ada.observe(&observed, &config.ada);
+        state.ada.observe(&observed);
     }
     step.take(&mut state.generator_adam, config.gradient_clip, "gradient_norm_generator")
 }

@@ -123,6 +123,7 @@ pub fn train(
                 }
             };
             state.since_tick.add(values);
+            state.ada.adapt(&config.ada);
         }
 
         // Gema: the average that images are made from.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::transfer::{download, upload};
 use ndarray::Array4;
 use tch::{Device, Tensor};
 
@@ -34,11 +35,11 @@ pub fn write(
     run_seed: u64,
     device: Device,
 ) -> Result<Tensor, TrainingError> {
-    let z = randn(Stream::SampleGrid, &[run_seed], &[COUNT, generator.latent_size()]).to_device(device);
+    let z = upload(&randn(Stream::SampleGrid, &[run_seed], &[COUNT, generator.latent_size()]), device);
     // Only a few are generated at a time, since at 256 px the whole grid would take more memory than a training step.
     let part = |z: &Tensor| {
         let ws = generator.broadcast(&generator.map(z));
-        generator.synthesise(&ws, &mut generator.fixed_noise()).to_device(Device::Cpu)
+        download(&generator.synthesise(&ws, &mut generator.fixed_noise()))
     };
     let images =
         tch::no_grad(|| Tensor::cat(&z.split(PART, 0).iter().map(part).collect::<Vec<_>>(), 0).contiguous());

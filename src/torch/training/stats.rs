@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::phases::Values;
+use crate::transfer::upload;
 use lapsegan_core::error::DataError;
 use lapsegan_core::output::write_file;
 
@@ -47,7 +48,7 @@ impl Accumulator {
         let sum = |(name, pair): (String, Tensor)| {
             // The leak is small: a dozen names, once per program.
             let name: &'static str = name.split_once('.').map_or("", |(_, name)| name).to_owned().leak();
-            (name, pair.get(0).to_device(device), pair.double_value(&[1]) as u32)
+            (name, upload(&pair.get(0), device), pair.double_value(&[1]) as u32)
         };
         Self { sums: tensors.into_iter().map(sum).collect() }
     }

@@ -6,9 +6,10 @@
 
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use tch::Tensor;
+use tch::Device;
 
-use super::warp::{IDENTITY, Matrix, about, replace, then, warp};
+use super::plan::Plan;
+use super::warp::{IDENTITY, Matrix, about, then};
 
 /// Spread of the logarithm of a scale.
 const SIGMA: f64 = 0.2 * std::f64::consts::LN_2;
@@ -28,11 +29,11 @@ impl ComposedWarps {
         Self { matrices: (0..n).map(|_| matrix(size as f64, p, rng)).collect() }
     }
 
-    /// Warps the drawn samples. `[N, P, S, S]`, shape kept
-    pub fn apply(&self, x: &Tensor) -> Tensor {
-        let (rows, matrices): (Vec<i64>, Vec<Matrix>) =
-            (0_i64..).zip(&self.matrices).filter_map(|(i, m)| m.map(|m| (i, m))).unzip();
-        replace(x, &rows, |x| warp(x, &matrices))
+    /// Returns the one step for samples of `size` px.
+    pub fn plan(&self, size: i64, device: Device) -> Plan {
+        let mut plan = Plan::default();
+        plan.warp(&self.matrices, size, device);
+        plan
     }
 }
 
@@ -76,15 +77,15 @@ fn matrix(size: f64, p: f64, rng: &mut impl Rng) -> Option<Matrix> {
 mod tests {
     use super::*;
     use lapsegan_core::seed::{self, Stream};
-    use tch::{Device, Kind};
+    use tch::{Kind, Tensor};
 
     #[test]
     fn nothing_at_zero_and_every_sample_at_one_about_the_centre() {
         let x = Tensor::rand([8, 2, 16, 16], (Kind::Float, Device::Cpu));
         let draw = |p| ComposedWarps::draw(8, 16, p, &mut seed::rng(Stream::AugmentReal, &[1]));
-        assert_eq!(draw(0.0).apply(&x), x);
+        assert_eq!(draw(0.0).plan(16, Device::Cpu).apply(&x), x);
         let all = draw(1.0);
         assert!(all.matrices.iter().all(Option::is_some));
-        assert_eq!(all.apply(&x).size(), x.size());
+        assert_eq!(all.plan(16, Device::Cpu).apply(&x).size(), x.size());
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::model::Logits;
+use crate::transfer::number;
 
 /// Which predictions drive the probability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,10 +54,10 @@ impl Controller {
         Self { p: config.initial_p, pending: Vec::new() }
     }
 
-    /// Takes in the logits of one call whose predictions count, and updates the probability when it is due.
+    /// Takes in the logits of one call whose predictions count.
     ///
     /// The statistic is `0.5 mean sign(scalar) + 0.5 mean over samples of sign(mean pixel logit)`.
-    pub fn observe(&mut self, logits: &[Logits], config: &AdaConfig) {
+    pub fn observe(&mut self, logits: &[Logits]) {
         let statistic = |l: &Logits| {
             let pixel =
                 l.pixel.detach().flatten(1, -1).mean_dim(Some([1_i64].as_slice()), false, Kind::Float);
@@ -65,8 +66,12 @@ impl Controller {
         };
         let parts: Vec<Tensor> = logits.iter().map(statistic).collect();
         self.pending.push(Tensor::stack(&parts, 0).mean(Kind::Double));
+    }
+
+    /// Updates the probability where that is due; between two steps of an iteration, since a GPU waits for it.
+    pub fn adapt(&mut self, config: &AdaConfig) {
         if self.pending.len() >= config.interval {
-            let r = Tensor::stack(&self.pending, 0).mean(Kind::Double).double_value(&[]);
+            let r = number(&Tensor::stack(&self.pending, 0).mean(Kind::Double));
             let step = if r > config.target { config.step } else { -config.step };
             self.p = (self.p + step).max(0.0).min(config.max_p);
             self.pending.clear();

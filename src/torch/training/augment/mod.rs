@@ -1,20 +1,22 @@
 //! Augmentation of everything the discriminator sees (Karras et al., "Training GANs with limited data", 2020).
 //!
-//! An [`Augmentation`] holds the draws for a batch, made on the host from a keyed stream; applying it is differentiable, so that
-//! generated sequences can pass through. All planes of a sequence are warped alike. [`published`] is the pipeline of the
+//! An [`Augmentation`] holds the draws for a batch, made on the host from a keyed stream; an [`Augmenter`] applies them on the
+//! device, differentiably, so that generated sequences can pass through. All planes of a sequence are warped alike. [`published`] is the pipeline of the
 //! published code with its deviations, [`composed`] one warp by one matrix; [`controller`] adapts the probability.
 
 pub mod composed;
 pub mod controller;
+pub mod plan;
 pub mod published;
 pub mod warp;
 
 use rand::Rng;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use serde::{Deserialize, Serialize};
 
 use composed::ComposedWarps;
+use plan::Plan;
 use published::PublishedWarps;
 
 /// Which pipeline.
@@ -45,14 +47,29 @@ impl Augmentation {
         }
     }
 
+    /// Returns it for sequences of `size` px on a device.
+    pub fn upload(self, size: i64, device: Device) -> Augmenter {
+        let plan = match &self {
+            Self::Original(draws) => draws.plan(size, device),
+            Self::Composed(draws) => draws.plan(size, device),
+        };
+        Augmenter { drawn: self, plan }
+    }
+}
+
+/// The draws for one batch, ready on the device.
+#[derive(Debug)]
+pub struct Augmenter {
+    /// What was drawn.
+    pub drawn: Augmentation,
+    plan: Plan,
+}
+
+impl Augmenter {
     /// Returns the augmented sequences. `[N, C, T, H, W]` or `[N, P, H, W]`, shape kept
     pub fn apply(&self, sequences: &Tensor) -> Tensor {
         let shape = sequences.size();
         let planes = if shape.len() == 5 { sequences.flatten(1, 2) } else { sequences.shallow_clone() };
-        let out = match self {
-            Self::Original(draws) => draws.apply(&planes),
-            Self::Composed(draws) => draws.apply(&planes),
-        };
-        out.view(shape.as_slice())
+        self.plan.apply(&planes).view(shape.as_slice())
     }
 }

@@ -5,9 +5,10 @@
 
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use tch::Tensor;
+use tch::Device;
 
-use super::warp::{Matrix, replace, warp};
+use super::plan::Plan;
+use super::warp::Matrix;
 
 /// Spread of the logarithm of a scale: the square, not the plain product, of 0.2 and ln 2.
 const SIGMA: f64 = (0.2 * std::f64::consts::LN_2) * (0.2 * std::f64::consts::LN_2);
@@ -64,32 +65,22 @@ impl PublishedWarps {
         Self { mirror, quarter, quarters, shift, pixels, isotropic, rotation1, anisotropic, rotation2 }
     }
 
-    /// Applies all seven steps. `[N, P, S, S]`, shape kept
-    pub fn apply(&self, x: &Tensor) -> Tensor {
-        let size = x.size()[2] as f64;
-        let x = replace(x, &rows(&self.mirror), mirror);
-        let x = replace(&x, &rows(&self.quarter), |x| quarter_turns(x, self.quarters));
-        let x = replace(&x, &rows(&self.shift), |x| shift(x, self.pixels));
-        let x = warped(&x, &self.isotropic, |&s| isotropic(s, size));
-        let x = warped(&x, &self.rotation1, |&degrees| rotation(degrees, size));
-        let x = warped(&x, &self.anisotropic, |&s| anisotropic(s, size));
-        warped(&x, &self.rotation2, |&degrees| rotation(degrees, size))
+    /// Returns all seven steps for samples of `size` px.
+    pub fn plan(&self, size: i64, device: Device) -> Plan {
+        let (mut plan, px) = (Plan::default(), size as f64);
+        plan.mirror(&self.mirror, device);
+        plan.quarter_turns(&self.quarter, self.quarters, device);
+        plan.shift(&self.shift, self.pixels, device);
+        plan.warp(&matrices(&self.isotropic, |s| isotropic(s, px)), size, device);
+        plan.warp(&matrices(&self.rotation1, |degrees| rotation(degrees, px)), size, device);
+        plan.warp(&matrices(&self.anisotropic, |s| anisotropic(s, px)), size, device);
+        plan.warp(&matrices(&self.rotation2, |degrees| rotation(degrees, px)), size, device);
+        plan
     }
 }
 
-/// Reverses the last axis.
-pub fn mirror(x: &Tensor) -> Tensor {
-    x.flip([-1])
-}
-
-/// Turns counter-clockwise by multiples of 90 degrees.
-pub fn quarter_turns(x: &Tensor, quarters: i64) -> Tensor {
-    x.rot90(quarters, [2, 3])
-}
-
-/// Rolls by rows and columns.
-pub fn shift(x: &Tensor, [dy, dx]: [i64; 2]) -> Tensor {
-    x.roll([dy, dx], [2, 3])
+fn matrices<P: Copy>(parameters: &[Option<P>], matrix: impl Fn(P) -> Matrix) -> Vec<Option<Matrix>> {
+    parameters.iter().map(|parameter| parameter.map(&matrix)).collect()
 }
 
 /// Scales both axes about `(size / 2, size / 2)`; above 1 enlarges.
@@ -111,16 +102,6 @@ pub fn rotation(degrees: f64, size: f64) -> Matrix {
     [cos, sin, (1.0 - cos) * centre - sin * centre, -sin, cos, sin * centre + (1.0 - cos) * centre]
 }
 
-fn rows(selected: &[bool]) -> Vec<i64> {
-    (0_i64..).zip(selected).filter(|(_, on)| **on).map(|(i, _)| i).collect()
-}
-
-fn warped<P>(x: &Tensor, parameters: &[Option<P>], matrix: impl Fn(&P) -> Matrix) -> Tensor {
-    let on: Vec<bool> = parameters.iter().map(Option::is_some).collect();
-    let matrices: Vec<Matrix> = parameters.iter().flatten().map(matrix).collect();
-    replace(x, &rows(&on), |x| warp(x, &matrices))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,9 +111,9 @@ mod tests {
     fn probability_zero_changes_nothing_and_one_changes_everything() {
         let draw = |p| PublishedWarps::draw(64, 32, p, &mut seed::rng(Stream::AugmentReal, &[3]));
         let none = draw(0.0);
-        assert!(rows(&none.mirror).is_empty() && none.isotropic.iter().all(Option::is_none));
+        assert!(!none.mirror.contains(&true) && none.isotropic.iter().all(Option::is_none));
         let all = draw(1.0);
-        assert_eq!(rows(&all.mirror).len(), 64);
+        assert!(!all.mirror.contains(&false));
         assert!(all.rotation2.iter().all(Option::is_some));
         assert!(all.pixels.iter().all(|p| p.abs() <= 4));
     }

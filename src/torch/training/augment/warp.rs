@@ -5,6 +5,8 @@
 
 use tch::{Device, Tensor};
 
+use crate::transfer::upload;
+
 /// Source to destination, `[[a, b, c], [d, e, f]]` row by row.
 pub type Matrix = [f64; 6];
 
@@ -24,17 +26,20 @@ pub fn about(centre: [f64; 2], [a, b, c, d]: [f64; 4]) -> Matrix {
     [a, b, x - a * x - b * y, c, d, y - c * x - d * y]
 }
 
+/// Returns invertible matrices for images of `[height, width]` as [`warp`] takes them, on the device. `[N, 2, 3]`
+pub fn thetas(matrices: &[Matrix], [height, width]: [i64; 2], device: Device) -> Tensor {
+    let values: Vec<f32> = matrices.iter().flat_map(|m| theta(m, width as f64, height as f64)).collect();
+    upload(&Tensor::from_slice(&values).view([-1, 2, 3]), device)
+}
+
 /// Returns `out(p) = bilinear(x, M^-1 p)`, reflected at the centres of the border pixels. `[N, P, S, S]`, shape kept
 ///
 /// # Panics
-/// Where there is not one invertible matrix per sample: the caller draws scales that are positive.
-pub fn warp(x: &Tensor, matrices: &[Matrix]) -> Tensor {
+/// Where there is not one matrix per sample.
+pub fn warp(x: &Tensor, theta: &Tensor) -> Tensor {
     let size = x.size();
-    assert_eq!(size[0] as usize, matrices.len(), "one matrix per sample");
-    let (width, height) = (size[3] as f64, size[2] as f64);
-    let theta: Vec<f32> = matrices.iter().flat_map(|m| theta(m, width, height)).collect();
-    let theta = Tensor::from_slice(&theta).view([-1, 2, 3]).to_device(x.device());
-    let grid = Tensor::affine_grid_generator(&theta, size.as_slice(), true);
+    assert_eq!(size[0], theta.size()[0], "one matrix per sample");
+    let grid = Tensor::affine_grid_generator(theta, size.as_slice(), true);
     let (bilinear, reflection) = (0, 2);
     x.grid_sampler(&grid, bilinear, reflection, true)
 }
@@ -58,17 +63,9 @@ fn theta(m: &Matrix, width: f64, height: f64) -> [f32; 6] {
     .map(|v| v as f32)
 }
 
-/// Replaces the samples at `rows` by what `change` makes of them. `[N, P, S, S]`, shape kept
-pub fn replace(x: &Tensor, rows: &[i64], change: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
-    if rows.is_empty() {
-        return x.shallow_clone();
-    }
-    let rows = index(rows, x.device());
-    x.index_copy(0, &rows, &change(&x.index_select(0, &rows)))
-}
-
-fn index(rows: &[i64], device: Device) -> Tensor {
-    Tensor::from_slice(rows).to_device(device)
+/// Replaces the samples at `rows [K]` by what `change` makes of them. `[N, P, S, S]`, shape kept
+pub fn replace(x: &Tensor, rows: &Tensor, change: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+    x.index_copy(0, rows, &change(&x.index_select(0, rows)))
 }
 
 #[cfg(test)]
@@ -79,16 +76,17 @@ mod tests {
     #[test]
     fn a_quarter_turn_and_a_shift_move_pixels_exactly() {
         let x = Tensor::arange(16, (Kind::Float, Device::Cpu)).view([1, 1, 4, 4]);
-        let turned = warp(&x, &[about([1.5, 1.5], [0.0, 1.0, -1.0, 0.0])]);
+        let warp = |matrix| super::warp(&x, &thetas(&[matrix], [4, 4], Device::Cpu));
+        let turned = warp(about([1.5, 1.5], [0.0, 1.0, -1.0, 0.0]));
         assert!((turned - x.rot90(1, [2, 3])).abs().max().double_value(&[]) < 1e-4);
-        let shifted = warp(&x, &[then(&IDENTITY, &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0])]);
+        let shifted = warp(then(&IDENTITY, &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]));
         assert!((shifted.narrow(3, 1, 3) - x.narrow(3, 0, 3)).abs().max().double_value(&[]) < 1e-4);
     }
 
     #[test]
     fn only_the_named_samples_change() {
         let x = Tensor::ones([3, 1, 2, 2], (Kind::Float, Device::Cpu));
-        let y = replace(&x, &[1], |x| x * 5.0);
+        let y = replace(&x, &Tensor::from_slice(&[1_i64]), |x| x * 5.0);
         assert_eq!(Vec::<f32>::try_from(y.select(3, 0).select(2, 0).view([3])).unwrap(), [1.0, 5.0, 1.0]);
     }
 }

@@ -16,13 +16,14 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensorError;
 use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::TrainingError;
 use super::config::Config;
 use super::state::State;
 use crate::model::weights::{self, Tensors};
 use crate::optim::adam::Adam;
+use crate::transfer::download;
 use lapsegan_core::error::DataError;
 use lapsegan_core::labels::maps::MappedLabels;
 use lapsegan_core::output::{PendingFile, finish_all, write_file};
@@ -90,7 +91,7 @@ pub fn write(path: &Path, state: &State, identity: &Identity) -> Result<(), Trai
     network("discriminator.", &state.discriminator.vs);
     let mut moments = |prefix: &str, names: &[String], adam: &Adam| -> Vec<i64> {
         let mut steps = Vec::new();
-        for (name, state) in names.iter().zip(&adam.state) {
+        for (name, state) in names.iter().zip(adam.state()) {
             steps.push(state.as_ref().map_or(0, |s| s.step));
             if let Some(state) = state {
                 tensors.push((format!("{prefix}exp_avg.{name}"), host(&state.exp_avg, Kind::Float)));
@@ -264,5 +265,5 @@ fn sha256(path: &Path) -> std::io::Result<String> {
 
 /// Returns a contiguous copy on the CPU.
 fn host(tensor: &Tensor, kind: Kind) -> Tensor {
-    tensor.detach().to_device(Device::Cpu).to_kind(kind).contiguous()
+    download(&tensor.detach()).to_kind(kind).contiguous()
 }

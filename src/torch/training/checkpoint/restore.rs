@@ -8,6 +8,7 @@ use crate::optim::adam::{Adam, Moments};
 use crate::training::TrainingError;
 use crate::training::state::State;
 use crate::training::stats::Accumulator;
+use crate::transfer::upload;
 use lapsegan_core::json_diff::differences;
 
 impl Checkpoint {
@@ -33,7 +34,7 @@ impl Checkpoint {
             &mut state.discriminator_adam,
         )?;
         let device = state.path_length_mean.device();
-        state.path_length_mean = self.tensor(PATH_LENGTH_MEAN, Kind::Float, &[])?.to_device(device);
+        state.path_length_mean = upload(self.tensor(PATH_LENGTH_MEAN, Kind::Float, &[])?, device);
         let p = self.tensor(ADA_P, Kind::Double, &[])?.double_value(&[]);
         if !(0.0..=1.0).contains(&p) {
             return Err(self.damaged(format!("{ADA_P} is {p}, expected 0 to 1")));
@@ -41,7 +42,7 @@ impl Checkpoint {
         state.ada.p = p;
         let n = self.tensors.get(ADA_PENDING).and_then(|t| t.size().first().copied()).unwrap_or(0);
         let pending = self.tensor(ADA_PENDING, Kind::Double, &[n])?;
-        state.ada.pending = (0..n).map(|i| pending.get(i).to_device(device)).collect();
+        state.ada.pending = (0..n).map(|i| upload(&pending.get(i), device)).collect();
         let mut sums = Vec::new();
         for key in self.tensors.keys() {
             let Some(name) = key.strip_prefix(TICK) else { continue };
@@ -116,18 +117,19 @@ impl Checkpoint {
         }
         let sizes: Vec<_> = adam.parameters().iter().map(Tensor::size).collect();
         let device = adam.parameters().first().map_or(Device::Cpu, Tensor::device);
-        for (((name, size), step), state) in names.iter().zip(&sizes).zip(steps).zip(&mut adam.state) {
+        for (index, ((name, size), step)) in names.iter().zip(&sizes).zip(steps).enumerate() {
             // The fused step of Adam trusts these sizes.
             let tensor = |kind: &str| {
                 let key = format!("{prefix}{kind}.{name}");
-                Ok::<_, TrainingError>(self.tensor(&key, Kind::Float, size)?.to_device(device))
+                Ok::<_, TrainingError>(upload(self.tensor(&key, Kind::Float, size)?, device))
             };
-            *state = match step {
+            let state = match step {
                 0 => None,
                 &step => {
                     Some(Moments { step, exp_avg: tensor("exp_avg")?, exp_avg_sq: tensor("exp_avg_sq")? })
                 }
             };
+            adam.set_state(index, state);
         }
         Ok(())
     }
