@@ -54,7 +54,7 @@ fn steps(config: &Config, seed: u64) -> BTreeMap<&'static str, Vec<Operator>> {
             found.insert(name, operators);
         };
         step("discriminator", &mut || {
-            shown = phases::discriminator_main(&mut state, recipe, None, &discriminator).1
+            shown = phases::discriminator_main(&mut state, recipe, None, &discriminator).1;
         });
         step("r1", &mut || drop(phases::discriminator_r1(&mut state, recipe, &mut shown)));
         if recipe.cut_mix.probability > 0.0 {
@@ -66,7 +66,7 @@ fn steps(config: &Config, seed: u64) -> BTreeMap<&'static str, Vec<Operator>> {
         });
         if recipe.path_length.weight > 0.0 {
             step("path length", &mut || {
-                drop(phases::generator_path_length(&mut state, recipe, &path_length))
+                drop(phases::generator_path_length(&mut state, recipe, &path_length));
             });
         }
         step("average", &mut || {

@@ -12,7 +12,7 @@ fn main() {
 
 /// Compiles against the headers that tch itself is compiled against.
 fn compile(sources: &[&str]) {
-    for file in sources.iter().chain(&["model/fused_kernels.h", "model/handle.h"]) {
+    for file in sources.iter().chain(&["model/fused_kernels.h", "handle.h"]) {
         println!("cargo:rerun-if-changed={file}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");

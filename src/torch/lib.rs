@@ -8,9 +8,13 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit, clippy::dbg_macro)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod handle;
+
 pub mod tensor_rng;
 
 pub mod transfer;
+
+pub mod driver;
 
 pub mod operators;
 

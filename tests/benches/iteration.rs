@@ -120,7 +120,7 @@ fn bench(options: &Options, precision: Precision, device: Device) -> Value {
                 let z = Tensor::randn([options.batch, generator.latent_size()], (Kind::Float, device));
                 let ws = generator.broadcast(&generator.map(&z));
                 let draw = |_, _, shape: [i64; 4]| Tensor::randn(shape, (Kind::Float, device));
-                let noise = LayerNoise::new(generator, options.batch, draw);
+                let noise = LayerNoise::new(generator.draws(), options.batch, draw);
                 let images = generator.synthesise(&ws, &mut noise.source());
                 assert_eq!(images.size()[0], options.batch);
             });
@@ -290,7 +290,8 @@ fn peak_memory_mib() -> u64 {
 
 fn print(rows: &[Value]) {
     let name = |row: &Value| row["precision"].as_str().unwrap_or_default().to_owned();
-    println!("{:34}{}", "", rows.iter().map(|row| format!("{:>12}", name(row))).collect::<String>());
+    let names: Vec<String> = rows.iter().map(|row| format!("{:>12}", name(row))).collect();
+    println!("{:34}{}", "", names.concat());
     for (key, name) in [
         ("gflop_plain_iteration", "GFLOP of a plain iteration"),
         ("plain_s", "plain iteration, s"),
@@ -304,17 +305,15 @@ fn print(rows: &[Value]) {
         ("share_of_yardstick", "share of the yardstick"),
     ] {
         let values: Vec<f64> = rows.iter().map(|row| row[key].as_f64().unwrap_or(f64::NAN)).collect();
-        let columns: String = values.iter().map(|value| format!("{value:12.3}")).collect();
+        let figures: Vec<String> = values.iter().map(|value| format!("{value:12.3}")).collect();
         let ratio = match values[..] {
             // Seconds the other way round: more than 1 is faster.
             [a, b] if key.ends_with("_s") && !key.contains("gflop") && !key.contains("per_s") => a / b,
             [a, b] => b / a,
             _ => f64::NAN,
         };
-        println!(
-            "{name:34}{columns}{}",
-            if ratio.is_nan() { String::new() } else { format!("{ratio:10.2}") }
-        );
+        let ratio = if ratio.is_nan() { String::new() } else { format!("{ratio:10.2}") };
+        println!("{name:34}{}{ratio}", figures.concat());
     }
     println!("peak memory {} MiB", peak_memory_mib());
 }

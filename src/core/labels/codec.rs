@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::morphology::remove_small_labels;
 use super::peaks::persistent_peaks;
+use super::per_label::PerLabel;
 use super::smooth::gaussian;
 use super::watershed::watershed;
 use super::{Neighbours, distance};
@@ -172,15 +173,15 @@ pub(super) fn split(height: ArrayView2<f32>, mask: ArrayView2<bool>, rise: f32) 
 
 /// Returns `id, [top, left, bottom, right]` of every label, half-open, in the order of the ids.
 pub(super) fn boxes(labels: ArrayView2<u32>) -> impl Iterator<Item = (u32, [usize; 4])> + use<> {
-    let mut found = std::collections::BTreeMap::new();
-    for ((y, x), &id) in labels.indexed_iter() {
-        if id != 0 {
-            let [top, left, bottom, right] = found.entry(id).or_insert([y, x, y + 1, x + 1]);
+    let mut found = PerLabel::default();
+    for (y, row) in labels.outer_iter().enumerate() {
+        for (x, &id) in row.iter().enumerate().filter(|(_, id)| **id != 0) {
+            let [top, left, bottom, right] = found.at(id, || [y, x, y + 1, x + 1]);
             (*top, *left) = ((*top).min(y), (*left).min(x));
             (*bottom, *right) = ((*bottom).max(y + 1), (*right).max(x + 1));
         }
     }
-    found.into_iter()
+    found.into_sorted()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::Neighbours;
+use super::framed::Framed;
 
 /// Returns the components of `mask`, numbered from 1 in raster order of their first pixels, and how many there are.
 ///
@@ -44,27 +45,32 @@ use super::Neighbours;
 /// );
 /// ```
 pub fn components(mask: ArrayView2<bool>, neighbours: Neighbours) -> (Array2<u32>, u32) {
-    let (height, width) = mask.dim();
-    let mut labels = Array2::zeros((height, width));
+    let frame = Framed::new(mask.dim());
+    // Outside of the mask, and in the frame, a pixel counts as visited.
+    let mut open = frame.put(mask, false);
+    let mut labels = vec![0; open.len()];
+    let steps = frame.steps(neighbours);
     let mut count = 0;
-    let mut open = Vec::new();
-    for ((y, x), &inside) in mask.indexed_iter() {
-        if !inside || labels[[y, x]] != 0 {
+    let mut waiting = Vec::new();
+    for start in 0..open.len() {
+        if !open[start] {
             continue;
         }
         count += 1;
-        labels[[y, x]] = count;
-        open.push([y, x]);
-        while let Some(at) = open.pop() {
-            for next in neighbours.of(at, height, width) {
-                if mask[next] && labels[next] == 0 {
-                    labels[next] = count;
-                    open.push(next);
+        open[start] = false;
+        waiting.push(start);
+        while let Some(at) = waiting.pop() {
+            labels[at] = count;
+            for step in &steps {
+                let next = at.wrapping_add_signed(*step);
+                if open[next] {
+                    open[next] = false;
+                    waiting.push(next);
                 }
             }
         }
     }
-    (labels, count)
+    (frame.take(&labels), count)
 }
 
 #[cfg(test)]

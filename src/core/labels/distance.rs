@@ -42,17 +42,43 @@ pub fn squared_distance(mask: ArrayView2<bool>, sampling: [f64; 2]) -> Option<Ar
     if mask.iter().all(|&inside| inside) {
         return None;
     }
-    let mut squared = mask.mapv(|inside| if inside { f64::INFINITY } else { 0.0 });
+    let mut squared = squared_in_columns(mask, sampling[0]);
     let mut envelope = Envelope::default();
-    for mut column in squared.columns_mut() {
-        let heights = column.to_vec();
-        envelope.evaluate(&heights, sampling[0], |at, value| column[at] = value);
-    }
+    let mut heights = Vec::new();
     for mut row in squared.rows_mut() {
-        let heights = row.to_vec();
-        envelope.evaluate(&heights, sampling[1], |at, value| row[at] = value);
+        // A row without a pixel of the mask is 0 already.
+        if row.iter().any(|&height| height > 0.0) {
+            heights.clear();
+            heights.extend(row.iter().copied());
+            envelope.evaluate(&heights, sampling[1], |at, value| row[at] = value);
+        }
     }
     Some(squared)
+}
+
+/// Returns the squared distance to the nearest pixel outside in the same column; infinite where there is none.
+fn squared_in_columns(mask: ArrayView2<bool>, step: f64) -> Array2<f64> {
+    let (height, width) = mask.dim();
+    let mut squared = Array2::zeros((height, width));
+    // Rows since the last pixel outside, from above and then from below; a column may have none.
+    let far = height + 1;
+    let mut since = vec![far; width];
+    for at in 0..height {
+        for ((since, &inside), to) in since.iter_mut().zip(mask.row(at)).zip(squared.row_mut(at)) {
+            *since = if inside { (*since + 1).min(far) } else { 0 };
+            *to = if *since == far { f64::INFINITY } else { (*since as f64 * step).powi(2) };
+        }
+    }
+    since.fill(far);
+    for at in (0..height).rev() {
+        for ((since, &inside), to) in since.iter_mut().zip(mask.row(at)).zip(squared.row_mut(at)) {
+            *since = if inside { (*since + 1).min(far) } else { 0 };
+            if *since != far {
+                *to = to.min((*since as f64 * step).powi(2));
+            }
+        }
+    }
+    squared
 }
 
 /// Returns the distance of every pixel of `mask` to the nearest pixel outside of it, in pixels; 0 outside. `[H, W]`
@@ -102,6 +128,7 @@ struct Envelope {
 }
 
 impl Envelope {
+    /// Calls `set` with the envelope at every position whose height is not 0.
     fn evaluate(&mut self, heights: &[f64], step: f64, mut set: impl FnMut(usize, f64)) {
         self.sites.clear();
         self.starts.clear();
@@ -126,6 +153,9 @@ impl Envelope {
         }
         let mut parabola = 0;
         for at in 0..heights.len() {
+            if heights[at] == 0.0 {
+                continue;
+            }
             while parabola + 1 < self.sites.len() && self.starts[parabola + 1] < position(at) {
                 parabola += 1;
             }

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Zip, s};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Ix2, SliceInfo, SliceInfoElem, Zip, s};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{boxes, split};
@@ -18,6 +18,7 @@ use super::components::components;
 use super::distance::distance;
 use super::link::link;
 use super::morphology::{dilate, fill_holes, remove_small, remove_small_labels};
+use super::per_label::PerLabel;
 use super::smooth::gaussian;
 use super::watershed::watershed;
 use super::{Neighbours, otsu};
@@ -43,6 +44,8 @@ const EDGE_SHARE: f32 = 0.25;
 /// A region left over after a round is searched again if it is thicker than this many pixels to each side; the glow
 /// around a bright cell is thinner.
 const THICK_PX: f32 = 1.5;
+/// Pixels around a mask that are computed with it: the reach of the filter of distances, and one.
+const MARGIN_PX: usize = 3;
 /// Rounds of finding cores: one each for bright, medium and dim cells.
 const ROUNDS: usize = 3;
 /// Variance between the classes that a plate with cells reaches; a normal distribution alone has 0.64.
@@ -171,10 +174,13 @@ fn depths(mask: &Array2<bool>) -> (Array2<u32>, Vec<f32>) {
     (blobs, deepest)
 }
 
-/// Returns a quantile of values, which are sorted on the way; 0 without values.
+/// Returns a quantile of values, whose order changes; 0 without values.
 fn quantile(values: &mut [f32], share: f32) -> f32 {
-    values.sort_by(f32::total_cmp);
-    values.get((values.len().saturating_sub(1) as f32 * share) as usize).copied().unwrap_or(0.0)
+    if values.is_empty() {
+        return 0.0;
+    }
+    let at = ((values.len() - 1) as f32 * share) as usize;
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
 }
 
 /// Returns tracked labels of one sequence: cells per frame, linked over frames by overlap.
@@ -235,13 +241,33 @@ pub fn label_sequence(fluorescence: ArrayView3<f32>, settings: &RouteSettings) -
 fn label_frame(plane: ArrayView2<f32>, settings: &RouteSettings) -> Array2<u32> {
     let light = gaussian(plane, SIGMA_PX);
     let mask = light.mapv(|v| v > settings.threshold);
+    let mut labels = Array2::zeros(plane.dim());
+    if let Some(window) = window(&mask) {
+        let found = label_window(&light.slice(window).to_owned(), &mask.slice(window).to_owned(), settings);
+        labels.slice_mut(window).assign(&found);
+    }
+    labels
+}
+
+fn label_window(light: &Array2<f32>, mask: &Array2<bool>, settings: &RouteSettings) -> Array2<u32> {
     let mask = remove_small(fill_holes(mask.view()).view(), settings.min_area_px, Neighbours::Four);
-    let cores = cores(&light, &mask, settings);
-    let brightness = brightness(&cores, &light);
+    let cores = cores(light, &mask, settings);
+    let brightness = brightness(&cores, light);
     let mut labels = watershed(light.mapv(|v| -v).view(), cores.view(), mask.view(), Neighbours::Eight);
-    keep_bright(&mut labels, &light, &brightness, settings.background, EDGE_SHARE);
+    keep_bright(&mut labels, light, &brightness, settings.background, EDGE_SHARE);
     remove_small_labels(&mut labels, settings.min_area_px);
     labels
+}
+
+/// Returns the rows and columns of a mask's pixels with a margin; `None` where it has none. What is computed of the mask
+/// in this window is what is computed of it in the whole image: the nearest pixel outside lies in the margin, and filters
+/// of distances, which are 0 there, do not reach beyond it.
+fn window(mask: &Array2<bool>) -> Option<SliceInfo<[SliceInfoElem; 2], Ix2, Ix2>> {
+    let (height, width) = mask.dim();
+    let (_, [top, left, bottom, right]) = boxes(mask.mapv(u32::from).view()).next()?;
+    let rows = top.saturating_sub(MARGIN_PX)..(bottom + MARGIN_PX).min(height);
+    let columns = left.saturating_sub(MARGIN_PX)..(right + MARGIN_PX).min(width);
+    Some(s![rows, columns])
 }
 
 /// Returns the cores of the cells: bright cells in the first round, then dimmer ones in the regions left over.
@@ -254,15 +280,17 @@ fn cores(light: &Array2<f32>, mask: &Array2<bool>, settings: &RouteSettings) -> 
     let mut open = mask.clone();
     let mut count = 0;
     for _ in 0..ROUNDS {
+        let Some(window) = window(&open) else { break };
+        let light = &light.slice(window).to_owned();
         // Necks between cells show only without the glow, so objects are split, cut at their core level, and split
         // again.
-        let mut found = part(&open);
+        let mut found = part(&open.slice(window).to_owned());
         let brightness = brightness(&found, light);
         keep_bright(&mut found, light, &brightness, settings.background, CORE_SHARE);
         let mut found = part(&found.mapv(|id| id != 0));
         remove_small_labels(&mut found, settings.min_area_px);
         let Some(last) = found.iter().copied().max().filter(|&last| last > 0) else { break };
-        Zip::from(&mut cores).and(&found).for_each(|to, &id| {
+        Zip::from(cores.slice_mut(window)).and(&found).for_each(|to, &id| {
             if id != 0 {
                 *to = count + id;
             }
@@ -280,13 +308,13 @@ fn cores(light: &Array2<f32>, mask: &Array2<bool>, settings: &RouteSettings) -> 
 
 /// Returns how bright each object is.
 fn brightness(labels: &Array2<u32>, light: &Array2<f32>) -> BTreeMap<u32, f32> {
-    let mut values = BTreeMap::<u32, Vec<f32>>::new();
+    let mut values = PerLabel::default();
     for (&id, &v) in labels.iter().zip(light) {
         if id != 0 {
-            values.entry(id).or_default().push(v);
+            values.at(id, Vec::new).push(v);
         }
     }
-    values.into_iter().map(|(id, mut v)| (id, quantile(&mut v, BRIGHTNESS_QUANTILE))).collect()
+    values.into_sorted().map(|(id, mut v)| (id, quantile(&mut v, BRIGHTNESS_QUANTILE))).collect()
 }
 
 /// Removes from every object the pixels below a share of its brightness over the background; holes that this leaves,
@@ -318,6 +346,17 @@ mod tests {
     use super::*;
     use ndarray::Array3;
     use rand::{Rng, SeedableRng};
+
+    #[test]
+    fn the_window_changes_no_label() {
+        let movie = recording();
+        let settings = RouteSettings::estimate(movie.outer_iter()).unwrap();
+        for plane in movie.outer_iter() {
+            let light = gaussian(plane, SIGMA_PX);
+            let mask = light.mapv(|v| v > settings.threshold);
+            assert_eq!(label_frame(plane, &settings), label_window(&light, &mask, &settings));
+        }
+    }
 
     /// Two touching cells that drift, a lone one that shines differently, and a frame without cells.
     fn recording() -> Array3<f32> {

@@ -8,11 +8,13 @@ pub mod codec;
 pub mod components;
 pub mod distance;
 pub mod fluorescence;
+mod framed;
 pub mod link;
 pub mod maps;
 pub mod morphology;
 pub mod otsu;
 pub mod peaks;
+mod per_label;
 pub mod picture;
 pub mod smooth;
 pub mod survey;
@@ -33,6 +35,14 @@ pub enum Neighbours {
 const STEPS: [(isize, isize); 8] = [(-1, 0), (0, -1), (0, 1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)];
 
 impl Neighbours {
+    /// Returns how many there are.
+    const fn count(self) -> usize {
+        match self {
+            Self::Four => 4,
+            Self::Eight => 8,
+        }
+    }
+
     /// Returns the neighbours of `[y, x]` within an image of `height` rows and `width` columns.
     ///
     /// # Examples
@@ -65,11 +75,7 @@ impl Neighbours {
     /// );
     /// ```
     pub fn of(self, [y, x]: [usize; 2], height: usize, width: usize) -> impl Iterator<Item = [usize; 2]> {
-        let count = match self {
-            Self::Four => 4,
-            Self::Eight => 8,
-        };
-        STEPS[..count].iter().filter_map(move |&(dy, dx)| {
+        STEPS[..self.count()].iter().filter_map(move |&(dy, dx)| {
             let (y, x) = (y.checked_add_signed(dy)?, x.checked_add_signed(dx)?);
             (y < height && x < width).then_some([y, x])
         })

@@ -4,6 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::Neighbours;
 use super::components::components;
+use super::per_label::PerLabel;
 
 /// Returns `mask` with every background region filled that 4-neighbours cannot reach from the image's border.
 ///
@@ -109,11 +110,11 @@ pub fn remove_small(mask: ArrayView2<bool>, min_area_px: usize, neighbours: Neig
 /// );
 /// ```
 pub fn remove_small_labels(labels: &mut Array2<u32>, min_area_px: usize) {
-    let mut area = std::collections::HashMap::new();
+    let mut areas = PerLabel::default();
     for &id in labels.iter() {
-        *area.entry(id).or_insert(0_usize) += 1;
+        *areas.at(id, || 0_usize) += 1;
     }
-    labels.mapv_inplace(|id| if area[&id] < min_area_px { 0 } else { id });
+    labels.mapv_inplace(|id| if *areas.at(id, || 0) < min_area_px { 0 } else { id });
 }
 
 /// Returns the pixels whose whole neighbourhood lies in `mask`: the cross with four neighbours, the square with eight.
@@ -156,11 +157,8 @@ pub fn remove_small_labels(labels: &mut Array2<u32>, min_area_px: usize) {
 pub fn erode(mask: ArrayView2<bool>, neighbours: Neighbours) -> Array2<bool> {
     let (height, width) = mask.dim();
     Array2::from_shape_fn((height, width), |(y, x)| {
-        let whole = match neighbours {
-            Neighbours::Four => 4,
-            Neighbours::Eight => 8,
-        };
-        mask[[y, x]] && neighbours.of([y, x], height, width).filter(|&at| mask[at]).count() == whole
+        let inside = neighbours.of([y, x], height, width).filter(|&at| mask[at]).count();
+        mask[[y, x]] && inside == neighbours.count()
     })
 }
 
@@ -196,9 +194,11 @@ pub fn erode(mask: ArrayView2<bool>, neighbours: Neighbours) -> Array2<bool> {
 /// ```
 pub fn dilate(mask: ArrayView2<bool>, neighbours: Neighbours) -> Array2<bool> {
     let (height, width) = mask.dim();
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        mask[[y, x]] || neighbours.of([y, x], height, width).any(|at| mask[at])
-    })
+    let mut wide = mask.to_owned();
+    for ((y, x), _) in mask.indexed_iter().filter(|(_, inside)| **inside) {
+        neighbours.of([y, x], height, width).for_each(|at| wide[at] = true);
+    }
+    wide
 }
 
 /// Returns `mask` eroded, then dilated: without what is thinner than the neighbourhood.

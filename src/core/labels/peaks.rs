@@ -1,8 +1,11 @@
 //! Peaks of a map as markers of objects.
 
+use std::cmp::Reverse;
+
 use ndarray::{Array2, ArrayView2};
 
 use super::Neighbours;
+use super::framed::Framed;
 
 /// Returns the pixels `[y, x]` above `threshold` that are the maximum of their square of `2 distance_px + 1` pixels,
 /// highest first. Of equal peaks nearer than `distance_px` the first in raster order is kept.
@@ -73,41 +76,53 @@ pub fn local_maxima(map: ArrayView2<f32>, distance_px: usize, threshold: f32) ->
 /// assert_eq!(persistent_peaks(map.view(), mask.view(), 1.5), [[1, 1], [0, 6]]);
 /// ```
 pub fn persistent_peaks(map: ArrayView2<f32>, mask: ArrayView2<bool>, height: f32) -> Vec<[usize; 2]> {
-    let (rows, columns) = map.dim();
-    let mut order: Vec<[usize; 2]> =
-        mask.indexed_iter().filter(|(_, m)| **m).map(|((y, x), _)| [y, x]).collect();
-    // The sort is stable: equal values stay in raster order. Adding zero makes -0 equal to 0.
-    order.sort_by(|a, b| (map[*b] + 0.0).total_cmp(&(map[*a] + 0.0)));
-    let index = |[y, x]: [usize; 2]| y * columns + x;
-    let pixel = |i: usize| [i / columns, i % columns];
-    // Union-find over pixels; the root of an island is its peak. A pixel not yet added is `usize::MAX`.
-    let mut root = vec![usize::MAX; rows * columns];
-    let mut absorbed = vec![false; rows * columns];
-    for &at in &order {
-        root[index(at)] = index(at);
-        for next in Neighbours::Four.of(at, rows, columns).map(index) {
-            if root[next] == usize::MAX {
+    let frame = Framed::new(map.dim());
+    let values = frame.put(map, 0.0);
+    let inside = frame.put(mask, false);
+    // From the highest to the lowest; equal ones in raster order.
+    let mut order: Vec<(Reverse<u32>, u32)> = (0_u32..)
+        .zip(&inside)
+        .filter(|(_, inside)| **inside)
+        .map(|(at, _)| (Reverse(ordered(values[at as usize])), at))
+        .collect();
+    order.sort_unstable();
+    let steps = frame.steps(Neighbours::Four);
+    // Union-find over pixels; the root of an island is its peak. A pixel not yet added is `u32::MAX`.
+    let mut root = vec![u32::MAX; values.len()];
+    let mut absorbed = vec![false; values.len()];
+    for &(_, at) in &order {
+        root[at as usize] = at;
+        for step in &steps {
+            let next = (at as usize).wrapping_add_signed(*step);
+            if root[next] == u32::MAX {
                 continue;
             }
-            let (mine, other) = (find(&mut root, index(at)), find(&mut root, next));
+            let (mine, other) = (find(&mut root, at), find(&mut root, next as u32));
             if mine == other {
                 continue;
             }
-            let (a, b) = (map[pixel(mine)], map[pixel(other)]);
+            let (a, b) = (values[mine as usize], values[other as usize]);
             // Of two equal peaks the first in raster order stays.
             let (high, low) = if a > b || (a == b && mine < other) { (mine, other) } else { (other, mine) };
             // A pixel that joins an island when it is added is no peak, even with a height of 0.
-            absorbed[low] |= low == index(at) || map[pixel(low)] - map[at] < height;
-            root[low] = high;
+            absorbed[low as usize] |= low == at || values[low as usize] - values[at as usize] < height;
+            root[low as usize] = high;
         }
     }
-    order.into_iter().filter(|&at| !absorbed[index(at)]).collect()
+    let peaks = order.into_iter().map(|(_, at)| at as usize).filter(|&at| !absorbed[at]);
+    peaks.map(|at| frame.pixel(at)).collect()
 }
 
-fn find(root: &mut [usize], mut at: usize) -> usize {
-    while root[at] != at {
-        root[at] = root[root[at]];
-        at = root[at];
+/// Returns a number that orders like the value, for which -0 is 0.
+pub(super) fn ordered(value: f32) -> u32 {
+    let bits = (value + 0.0).to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+fn find(root: &mut [u32], mut at: u32) -> u32 {
+    while root[at as usize] != at {
+        root[at as usize] = root[root[at as usize] as usize];
+        at = root[at as usize];
     }
     at
 }

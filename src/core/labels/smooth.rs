@@ -1,6 +1,6 @@
 //! The Gaussian filter.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 
 /// Returns `image` filtered with a Gaussian of `sigma_px`; 0 returns it unchanged.
 ///
@@ -41,16 +41,53 @@ pub fn gaussian(image: ArrayView2<f32>, sigma_px: f32) -> Array2<f32> {
         return image.to_owned();
     }
     let kernel = kernel(f64::from(sigma_px));
-    let mut smooth = image.mapv(f64::from);
-    for axis in [Axis(0), Axis(1)] {
-        for mut lane in smooth.lanes_mut(axis) {
-            let line = lane.to_vec();
-            for (at, value) in lane.iter_mut().enumerate() {
-                *value = filtered(&line, at, &kernel);
-            }
+    let (height, width) = image.dim();
+    let wide = image.mapv(f64::from);
+    // Down the columns: rows are added to rows, so that memory is read in order.
+    let mut rows = Array2::zeros((height, width));
+    for (at, mut row) in rows.outer_iter_mut().enumerate() {
+        let pairs = |r: usize| {
+            let [above, below] = [at as isize - r as isize, at as isize + r as isize];
+            [above, below].map(|index| wide.row(mirrored(index, height)).to_slice().expect("in order"))
+        };
+        let row = row.as_slice_mut().expect("in order");
+        filter(row, wide.row(at).to_slice().expect("in order"), &kernel, pairs);
+    }
+    // Along the rows: a row with its mirror images at both ends, read at two offsets.
+    let radius = kernel.len() - 1;
+    let mut line = vec![0.0; width + 2 * radius];
+    let mut out = vec![0.0; width];
+    let mut smooth = Array2::zeros((height, width));
+    for (row, mut to) in rows.outer_iter().zip(smooth.outer_iter_mut()) {
+        for (i, value) in line.iter_mut().enumerate() {
+            *value = row[mirrored(i as isize - radius as isize, width)];
+        }
+        let at = |offset: usize| &line[offset..offset + width];
+        filter(&mut out, at(radius), &kernel, |r| [at(radius - r), at(radius + r)]);
+        to.iter_mut().zip(&out).for_each(|(to, &value)| *to = value as f32);
+    }
+    smooth
+}
+
+/// Writes `centre` and the pairs of lines at equal distances, weighted, to `out`.
+fn filter<'a>(out: &mut [f64], centre: &[f64], kernel: &[f64], pairs: impl Fn(usize) -> [&'a [f64]; 2]) {
+    out.fill(0.0);
+    for (r, weight) in kernel.iter().enumerate().skip(1) {
+        let [a, b] = pairs(r);
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out += weight * (a + b);
         }
     }
-    smooth.mapv(|v| v as f32)
+    for (out, centre) in out.iter_mut().zip(centre) {
+        *out += kernel[0] * centre;
+    }
+}
+
+/// Returns the index of a line of `length` that lies at `index` of the line and its mirror images.
+fn mirrored(index: isize, length: usize) -> usize {
+    let length = length as isize;
+    let folded = index.rem_euclid(2 * length);
+    (if folded < length { folded } else { 2 * length - 1 - folded }) as usize
 }
 
 /// Returns the right half of the kernel, centre first; the whole kernel sums to 1.
@@ -62,18 +99,6 @@ fn kernel(sigma: f64) -> Vec<f64> {
         *weight /= sum;
     }
     half
-}
-
-fn filtered(line: &[f64], at: usize, kernel: &[f64]) -> f64 {
-    let length = line.len() as isize;
-    let mirrored = |index: isize| {
-        let folded = index.rem_euclid(2 * length);
-        line[(if folded < length { folded } else { 2 * length - 1 - folded }) as usize]
-    };
-    let at = at as isize;
-    let pairs = kernel.iter().enumerate().skip(1);
-    kernel[0] * mirrored(at)
-        + pairs.map(|(r, w)| w * (mirrored(at - r as isize) + mirrored(at + r as isize))).sum::<f64>()
 }
 
 #[cfg(test)]

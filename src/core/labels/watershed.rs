@@ -6,19 +6,31 @@ use std::collections::BinaryHeap;
 use ndarray::{Array2, ArrayView2};
 
 use super::Neighbours;
+use super::framed::Framed;
+use super::peaks::ordered;
 
 /// A labelled pixel in the queue, whose neighbours are next.
+#[derive(Clone, Copy)]
 struct Waiting {
-    level: f32,
-    age: u64,
-    at: [usize; 2],
+    /// Level, then age.
+    key: u64,
+    at: u32,
+}
+
+impl Waiting {
+    fn new(level: u32, age: u32, at: usize) -> Self {
+        Self { key: u64::from(level) << 32 | u64::from(age), at: at as u32 }
+    }
+
+    fn level(self) -> u32 {
+        (self.key >> 32) as u32
+    }
 }
 
 impl Ord for Waiting {
     /// The heap pops its greatest element: the lowest level, and of equal levels the oldest.
     fn cmp(&self, other: &Self) -> Ordering {
-        // Adding zero turns -0 into 0; the total order would take them for two levels.
-        (other.level + 0.0).total_cmp(&(self.level + 0.0)).then(other.age.cmp(&self.age))
+        other.key.cmp(&self.key)
     }
 }
 
@@ -30,7 +42,7 @@ impl PartialOrd for Waiting {
 
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
+        self.key == other.key
     }
 }
 
@@ -90,26 +102,34 @@ pub fn watershed(
     mask: ArrayView2<bool>,
     neighbours: Neighbours,
 ) -> Array2<u32> {
-    let (height, width) = elevation.dim();
-    let mut labels = Array2::zeros((height, width));
-    let mut waiting = BinaryHeap::new();
-    for ((y, x), &marker) in markers.indexed_iter() {
-        if marker != 0 && mask[[y, x]] {
-            labels[[y, x]] = marker;
-            waiting.push(Waiting { level: elevation[[y, x]], age: 0, at: [y, x] });
+    let frame = Framed::new(elevation.dim());
+    let levels = frame.put(elevation.mapv(ordered).view(), 0);
+    // In the frame nothing is open.
+    let mut open = frame.put(mask, false);
+    let mut labels = vec![0; open.len()];
+    let steps = frame.steps(neighbours);
+    let mut queue = BinaryHeap::new();
+    for (at, marker) in frame.put(markers, 0).into_iter().enumerate() {
+        if marker != 0 && open[at] {
+            labels[at] = marker;
+            open[at] = false;
+            queue.push(Waiting::new(levels[at], 0, at));
         }
     }
     let mut age = 0;
-    while let Some(from) = waiting.pop() {
-        for next in neighbours.of(from.at, height, width) {
-            if mask[next] && labels[next] == 0 {
-                labels[next] = labels[from.at];
+    while let Some(from) = queue.pop() {
+        let at = from.at as usize;
+        for step in &steps {
+            let next = at.wrapping_add_signed(*step);
+            if open[next] {
+                open[next] = false;
+                labels[next] = labels[at];
                 age += 1;
-                waiting.push(Waiting { level: from.level.max(elevation[next]), age, at: next });
+                queue.push(Waiting::new(from.level().max(levels[next]), age, next));
             }
         }
     }
-    labels
+    frame.take(&labels)
 }
 
 #[cfg(test)]

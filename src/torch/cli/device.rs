@@ -1,6 +1,6 @@
 //! Choosing the device, and the allocator behind tensors on the CPU.
 //!
-//! Unsafe code: opening the CUDA half of libtorch, a question to the driver, an option of the allocator.
+//! Unsafe code: opening the CUDA half of libtorch, an option of the allocator.
 
 use lapsegan_core::cli::Failure;
 use lapsegan_core::cli::args::DeviceFlag;
@@ -54,6 +54,8 @@ impl Advice for DeviceError {
 pub fn use_cpu(threads: usize) {
     keep_memory();
     tch::set_num_threads(threads as i32);
+    // Where there is a pool already, in tests, its number of threads stays.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
 /// Returns the device that `--device` asks for and sets the number of CPU threads.
@@ -82,28 +84,6 @@ pub fn select(flag: &str, threads: usize) -> Result<Device, Failure> {
         Ok(()) => format!("libtorch sees {count} GPU(s)"),
     };
     Err(DeviceError { asked: flag.to_owned(), reason }.into())
-}
-
-/// Returns the major compute capability of a GPU, by the driver; `None` where it does not tell.
-#[allow(unsafe_code)]
-pub fn compute_capability(index: usize) -> Option<i32> {
-    use libloading::os::unix::Library;
-    type Init = unsafe extern "C" fn(u32) -> i32;
-    type Attribute = unsafe extern "C" fn(*mut i32, i32, i32) -> i32;
-    /// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR`
-    const MAJOR: i32 = 75;
-    // SAFETY: the driver's documented signatures; a device's handle is its number, and the number read is ours.
-    unsafe {
-        let driver = Library::new("libcuda.so.1").ok()?;
-        let mut major = 0;
-        let ready = driver.get::<Init>(b"cuInit\0").ok()?(0) == 0;
-        let known = ready
-            && driver.get::<Attribute>(b"cuDeviceGetAttribute\0").ok()?(&raw mut major, MAJOR, index as i32)
-                == 0;
-        // The driver stays open: libtorch is using it.
-        std::mem::forget(driver);
-        known.then_some(major)
-    }
 }
 
 /// Returns a device as `--device` takes it.

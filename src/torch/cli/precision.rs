@@ -6,7 +6,7 @@ use std::path::Path;
 use lapsegan_core::cli::Failure;
 use tch::Device;
 
-use super::device;
+use crate::driver;
 use crate::model::Precision;
 
 /// First compute capability with units for bfloat16 (Ampere).
@@ -50,7 +50,7 @@ fn decide(wanted: Precision, fast: bool, allow_slow: bool) -> Result<Precision, 
 fn has_bfloat16(device: Device) -> bool {
     match device {
         Device::Cuda(index) => {
-            device::compute_capability(index).is_some_and(|major| major >= FIRST_CAPABILITY)
+            driver::compute_capability(index).is_some_and(|major| major >= FIRST_CAPABILITY)
         }
         _ => fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| cpu_has_bfloat16(&text)),
     }

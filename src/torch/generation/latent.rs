@@ -4,7 +4,7 @@ use lapsegan_core::seed::Stream;
 use tch::{Device, Kind, Tensor};
 
 use crate::model::Generator;
-use crate::model::noise::LayerNoise;
+use crate::model::noise::{DrawShape, LayerNoise};
 use crate::tensor_rng::with_seed;
 use crate::transfer::upload;
 
@@ -20,23 +20,26 @@ pub struct SequenceDraws {
     pub noise: LayerNoise,
 }
 
-/// Returns the draws of sequences `indices` under a seed. They are drawn on the CPU, so they are the same on every
-/// device; each sequence has its own key.
-pub fn draw(
-    generator: &Generator,
-    seed: u64,
-    indices: std::ops::Range<u64>,
-    device: Device,
-) -> SequenceDraws {
+impl SequenceDraws {
+    /// Returns them on a device.
+    #[must_use]
+    pub fn upload(&self, device: Device) -> Self {
+        Self { z: upload(&self.z, device), noise: self.noise.upload(device) }
+    }
+}
+
+/// Returns the draws of sequences `indices` under a seed, on the CPU, so that they are the same on every device; each
+/// sequence has its own key.
+pub fn draw(shape: DrawShape, seed: u64, indices: std::ops::Range<u64>) -> SequenceDraws {
     let (latents, noise): (Vec<Tensor>, Vec<LayerNoise>) = indices
         .map(|index| {
             with_seed(Stream::Sequence, &[seed, index], |torch| {
-                let z = torch.randn(&[1, generator.latent_size()]);
-                (z, LayerNoise::new(generator, 1, |_, _, shape| torch.randn(&shape)))
+                let z = torch.randn(&[1, shape.latent]);
+                (z, LayerNoise::new(shape, 1, |_, _, shape| torch.randn(&shape)))
             })
         })
         .unzip();
-    SequenceDraws { z: upload(&Tensor::cat(&latents, 0), device), noise: LayerNoise::cat(&noise, device) }
+    SequenceDraws { z: Tensor::cat(&latents, 0), noise: LayerNoise::cat(&noise) }
 }
 
 /// Returns the mean of 10,000 mapped latents. It depends on the generator alone. `[1, Z]`

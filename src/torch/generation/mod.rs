@@ -6,6 +6,7 @@
 pub mod batches;
 pub mod labelling;
 pub mod latent;
+pub mod pipeline;
 pub mod run;
 pub mod sample;
 pub mod settings;

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use ndarray::Array4;
 use serde_json::{Value, json};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::labelling::{LabelPlan, Labelling};
+use super::sample::array;
 use super::settings::GenerationSettings;
-use super::{Batches, GenerationError, Sampler, sample};
+use super::{Batches, GenerationError, Sampler, latent, pipeline, sample};
 use crate::model::ModelConfig;
 use crate::model::size::{Use, expect_room};
 use crate::training::checkpoint::Checkpoint;
@@ -111,8 +112,9 @@ impl<'a> Request<'a> {
     fn first_sequences(&self, sampler: &Sampler) -> Vec<Array4<f32>> {
         let batches = Batches::new(THRESHOLD_SEQUENCES, self.settings.batch);
         let draw = |(drawn, kept): (Range<u64>, Range<u64>)| {
-            let sequences = sampler.sample(self.seed, drawn, self.settings.truncation_psi);
-            sequences.into_iter().take((kept.end - kept.start) as usize)
+            let draws = latent::draw(sampler.draws(), self.seed, drawn);
+            let sequences = sampler.synthesise(&draws, self.settings.truncation_psi);
+            sequences.into_iter().take((kept.end - kept.start) as usize).map(|sequence| array(&sequence))
         };
         batches.holding(0..THRESHOLD_SEQUENCES).flat_map(draw).collect()
     }
@@ -186,37 +188,61 @@ impl Generation<'_> {
         }
     }
 
-    /// Draws the sequences in their order and hands each to `keep` with its index.
+    /// Makes the sequences and hands each to `keep` with its index, from several threads in any order.
     ///
     /// # Errors
     /// What `keep` says.
-    pub fn each(
-        &self,
-        keep: &mut dyn FnMut(u64, Sequence) -> Result<(), DataError>,
-    ) -> Result<(), DataError> {
-        let Request { settings, seed, .. } = &self.request;
-        for (drawn, kept) in self.request.batches().holding(self.wanted()) {
-            let sequences = drawn.clone().zip(self.sampler.sample(*seed, drawn, settings.truncation_psi));
-            for (index, values) in sequences.filter(|(index, _)| kept.contains(index)) {
-                keep(index, self.sequence(index, &values))?;
-            }
-        }
-        Ok(())
+    pub fn each(&self, keep: &Keep) -> Result<(), DataError> {
+        let Request { checkpoint, settings, seed, .. } = &self.request;
+        let finish = Finish {
+            data: &checkpoint.manifest.data,
+            source: format!("checkpoint {}", &checkpoint.manifest.tensors_sha256[..16]),
+            labelling: &self.labelling,
+            keep,
+        };
+        let batches: Vec<_> = self.request.batches().holding(self.wanted()).collect();
+        let indices: Vec<Range<u64>> = batches.iter().map(|(drawn, _)| drawn.clone()).collect();
+        let (shape, seed) = (self.sampler.draws(), *seed);
+        pipeline::run(
+            indices,
+            self.sampler.device() != Device::Cpu,
+            move |drawn| latent::draw(shape, seed, drawn.clone()),
+            |drawn, draws| {
+                let sequences = self.sampler.synthesise(&draws, settings.truncation_psi);
+                let kept = &batches.iter().find(|(all, _)| all == drawn).expect("one of the batches").1;
+                drawn.clone().zip(sequences).filter(|(index, _)| kept.contains(index)).collect()
+            },
+            |(index, sequence)| finish.one(index, &sequence),
+        )
     }
+}
 
-    fn sequence(&self, index: u64, values: &Array4<f32>) -> Sequence {
-        let manifest = &self.request.checkpoint.manifest;
-        Sequence {
+/// Takes a finished sequence with its index.
+pub type Keep<'a> = dyn Fn(u64, Sequence) -> Result<(), DataError> + Sync + 'a;
+
+/// What is done with a sequence after its synthesis, on any thread.
+struct Finish<'a> {
+    data: &'a PlateMeta,
+    source: String,
+    labelling: &'a Labelling,
+    keep: &'a Keep<'a>,
+}
+
+impl Finish<'_> {
+    fn one(&self, index: u64, sequence: &Tensor) -> Result<(), DataError> {
+        let values = array(sequence);
+        let sequence = Sequence {
             meta: SequenceMeta {
-                source: format!("checkpoint {}", &manifest.tensors_sha256[..16]),
+                source: self.source.clone(),
                 first_frame: 0,
                 split: Split::Train,
                 split_group: format!("synthetic-{index}"),
                 frame_ranges: None,
             },
-            image: sample::counts(values, &manifest.data),
-            labels: self.labelling.labels(values),
-        }
+            image: sample::counts(&values, self.data),
+            labels: self.labelling.labels(&values),
+        };
+        (self.keep)(index, sequence)
     }
 }
 

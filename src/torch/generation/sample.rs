@@ -4,7 +4,8 @@ use ndarray::{Array4, Axis};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::latent::{draw, truncate, w_avg};
+use super::latent::{SequenceDraws, truncate, w_avg};
+use crate::model::noise::DrawShape;
 use crate::model::weights::{self, Tensors};
 use crate::model::{Generator, ModelConfig, ModelError};
 use crate::transfer::download;
@@ -39,29 +40,39 @@ impl Sampler {
         Ok(Self { generator, w_avg, device })
     }
 
-    /// Returns sequences in the networks' range, clamped to [0, 1], each `[T, C, H, W]`: image channels, then
-    /// label maps.
+    /// Returns the shape of what is drawn for a sequence.
+    pub fn draws(&self) -> DrawShape {
+        self.generator.draws()
+    }
+
+    /// Returns the device that it works on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Returns sequences in the networks' range, clamped to [0, 1], on the CPU, one tensor `[C, T, H, W]` each: image
+    /// channels, then label maps.
     ///
     /// Fresh noise in every layer and domain, keyed like the latents by (seed, index).
-    pub fn sample(&self, seed: u64, indices: std::ops::Range<u64>, truncation_psi: f64) -> Vec<Array4<f32>> {
-        let draws = draw(&self.generator, seed, indices, self.device);
+    pub fn synthesise(&self, draws: &SequenceDraws, truncation_psi: f64) -> Vec<Tensor> {
+        let draws = draws.upload(self.device);
         let images = tch::no_grad(|| {
             let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
             let ws = self.generator.broadcast(&w);
             let images = self.generator.synthesise(&ws, &mut draws.noise.source());
             download(&images.clamp(0.0, 1.0)).contiguous()
         });
-        let size = images.size(); // [N, C, T, H, W]
-        let shape = (size[1] as usize, size[2] as usize, size[3] as usize, size[4] as usize);
-        (0..size[0])
-            .map(|i| {
-                let flat = Vec::<f32>::try_from(images.get(i).flatten(0, -1).to_kind(Kind::Float))
-                    .expect("floats on the CPU");
-                let sequence = Array4::from_shape_vec(shape, flat).expect("as many values as the shape says");
-                axes::frames_first(sequence.view()) // [C, T, H, W] -> [T, C, H, W]
-            })
-            .collect()
+        images.unbind(0)
     }
+}
+
+/// Returns a sequence `[C, T, H, W]` as an array `[T, C, H, W]`.
+pub fn array(sequence: &Tensor) -> Array4<f32> {
+    let size: Vec<usize> = sequence.size().iter().map(|&n| n as usize).collect();
+    let shape = (size[0], size[1], size[2], size[3]);
+    let flat = Vec::<f32>::try_from(sequence.flatten(0, -1).to_kind(Kind::Float)).expect("floats on the CPU");
+    let sequence = Array4::from_shape_vec(shape, flat).expect("as many values as the shape says");
+    axes::frames_first(sequence.view())
 }
 
 /// Returns camera counts of the image channels of a sequence through the training data's calibration. `[T, C, H, W]`

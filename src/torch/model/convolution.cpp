@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <tuple>
 
-#include "handle.h"
+#include "../handle.h"
 
 using at::Tensor;
 using torch::autograd::AutogradContext;

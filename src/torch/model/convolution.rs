@@ -5,7 +5,7 @@
 
 use tch::Tensor;
 
-use super::handle::{RawTensor, adopt, raw};
+use crate::handle::{RawTensor, adopt, raw};
 
 unsafe extern "C" {
     fn lapsegan_convolution(

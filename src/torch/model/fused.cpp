@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "fused_kernels.h"
-#include "handle.h"
+#include "../handle.h"
 
 using at::Tensor;
 using torch::autograd::AutogradContext;

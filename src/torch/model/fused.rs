@@ -10,7 +10,7 @@ use std::cell::Cell;
 use tch::{Device, Kind, Tensor};
 
 use super::equalized::SLOPE;
-use super::handle::{RawTensor, adopt, raw};
+use crate::handle::{RawTensor, adopt, raw};
 
 unsafe extern "C" {
     fn lapsegan_epilogue(

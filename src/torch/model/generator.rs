@@ -8,6 +8,7 @@ use super::equalized::{STANDARD_NORMAL, channels_last};
 use super::fused;
 use super::mapping::Mapping;
 use super::modulated_conv::{Mode, Style};
+use super::noise::DrawShape;
 use super::synthesis::{OutputBlock, StyledConv};
 
 /// Source of the noise of a layer: called with domain, layer (0 is the 4 px layer) and resolution, returns
@@ -149,9 +150,9 @@ impl Generator {
         |_, layer, _| self.noise_buffers[layer].shallow_clone()
     }
 
-    /// Returns the number of domains.
-    pub fn domains(&self) -> usize {
-        self.stacks.len()
+    /// Returns what it takes besides its weights.
+    pub fn draws(&self) -> DrawShape {
+        DrawShape { latent: self.latent, domains: self.stacks.len(), layers: self.noise_buffers.len() }
     }
 
     /// Returns the width of `z` and `w`.

@@ -17,7 +17,6 @@ pub mod discriminator;
 pub mod equalized;
 mod fused;
 pub mod generator;
-pub(crate) mod handle;
 pub mod mapping;
 pub mod modulated_conv;
 pub mod noise;

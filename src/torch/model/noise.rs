@@ -2,8 +2,19 @@
 
 use tch::{Device, Tensor};
 
-use super::generator::{Generator, noise_resolution};
+use super::generator::noise_resolution;
 use crate::transfer::upload;
+
+/// What a generator takes besides its weights, so that it can be drawn without the generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrawShape {
+    /// Width of `z`.
+    pub latent: i64,
+    /// Domains.
+    pub domains: usize,
+    /// Noise layers of a domain.
+    pub layers: usize,
+}
 
 /// One noise map per domain and layer, domains outermost. `[N or 1, 1, size, size]` each
 ///
@@ -14,24 +25,20 @@ pub struct LayerNoise(pub Vec<Vec<Tensor>>);
 
 impl LayerNoise {
     /// Collects maps for `n` sequences; `draw` is called with domain, layer and shape, in the order of storage.
-    pub fn new(
-        generator: &Generator,
-        n: i64,
-        mut draw: impl FnMut(usize, usize, [i64; 4]) -> Tensor,
-    ) -> Self {
+    pub fn new(shape: DrawShape, n: i64, mut draw: impl FnMut(usize, usize, [i64; 4]) -> Tensor) -> Self {
         let mut map = |domain, layer| {
             let size = noise_resolution(layer);
             draw(domain, layer, [n, 1, size, size])
         };
-        let mut domain = |domain| (0..generator.noise_layers()).map(|layer| map(domain, layer)).collect();
-        Self((0..generator.domains()).map(&mut domain).collect())
+        let mut domain = |domain| (0..shape.layers).map(|layer| map(domain, layer)).collect();
+        Self((0..shape.domains).map(&mut domain).collect())
     }
 
-    /// Joins noise of the same layers, sequences after sequences, on a device.
-    pub fn cat(parts: &[Self], device: Device) -> Self {
+    /// Joins noise of the same layers, sequences after sequences.
+    pub fn cat(parts: &[Self]) -> Self {
         let join = |domain: usize, layer: usize| {
             let maps: Vec<&Tensor> = parts.iter().map(|part| &part.0[domain][layer]).collect();
-            upload(&Tensor::cat(&maps, 0), device)
+            Tensor::cat(&maps, 0)
         };
         let layers = |(domain, layers): (usize, &Vec<Tensor>)| {
             (0..layers.len()).map(|layer| join(domain, layer)).collect()
@@ -39,7 +46,13 @@ impl LayerNoise {
         Self(parts.first().map(|first| first.0.iter().enumerate().map(layers).collect()).unwrap_or_default())
     }
 
-    /// Returns the maps as [`Generator::synthesise`] asks for them.
+    /// Returns it on a device.
+    #[must_use]
+    pub fn upload(&self, device: Device) -> Self {
+        Self(self.0.iter().map(|layers| layers.iter().map(|map| upload(map, device)).collect()).collect())
+    }
+
+    /// Returns the maps as [`Generator::synthesise`](super::Generator::synthesise) asks for them.
     pub fn source(&self) -> impl FnMut(usize, usize, i64) -> Tensor + '_ {
         |domain, layer, _| self.0[domain][layer].shallow_clone()
     }

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../model/handle.h"
+#include "../handle.h"
 
 using at::Tensor;
 

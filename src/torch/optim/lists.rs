@@ -6,7 +6,7 @@
 
 use tch::Tensor;
 
-use crate::model::handle::{RawTensor, adopt, raw};
+use crate::handle::{RawTensor, adopt, raw};
 
 unsafe extern "C" {
     fn lapsegan_list_norm(tensors: *const RawTensor, n: usize) -> RawTensor;

@@ -93,7 +93,7 @@ impl Latents {
         let mixed = rng
             .random_bool(mixing)
             .then(|| (latent(mixes), rng.random_range(1..=generator.latent_slots() - 2)));
-        let noise = LayerNoise::new(generator, n, |domain, layer, shape| {
+        let noise = LayerNoise::new(generator.draws(), n, |domain, layer, shape| {
             upload(&key.randn(noises, &[domain as u64, layer as u64], &shape), device)
         });
         Self { z: latent(latents), mixed, noise }

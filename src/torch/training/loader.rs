@@ -1,8 +1,8 @@
-//! Training batches: the whole training split in one tensor, in the networks' axis order and range.
-//!
-//! A time-lapse data set of this kind is a gigabyte at most, so it stays on the device and a batch is an index.
+//! Training batches, in the networks' axis order and range, from a training split that is held in memory.
 
-use crate::transfer::{download, upload};
+use std::collections::BTreeMap;
+
+use crate::transfer::{download, number, upload};
 use ndarray::Array4;
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -12,7 +12,7 @@ use lapsegan_core::error::{DataError, LabelError};
 use lapsegan_core::labels::maps::{LabelMap, MappedLabels, encode};
 use lapsegan_core::plate::axes;
 use lapsegan_core::plate::labels::structure;
-use lapsegan_core::plate::{Plate, Sequence, Split};
+use lapsegan_core::plate::{Plate, PlateMeta, Sequence, Split};
 use lapsegan_core::seed::{self, Stream};
 
 /// Transformations after which a training sequence could still have been recorded.
@@ -24,34 +24,58 @@ pub struct Symmetry {
     pub dihedral: bool,
 }
 
-/// The training split on a device.
+/// The training split.
 #[derive(Debug)]
 pub struct Dataset {
-    /// `[S, C, T, H, W]`, values in [0, 1].
-    images: Tensor,
+    images: Images,
     /// Weight of every pixel in the pixel losses: 1 plus a gain on the trap. `[H, W]`
     pub trap_weights: Option<Tensor>,
     seed: u64,
+    device: Device,
+}
+
+/// Where the sequences are.
+#[derive(Debug)]
+enum Images {
+    /// On a GPU, ready. `[S, C, T, H, W]`, values in [0, 1]
+    Ready(Tensor),
+    /// In the machine's memory as 16-bit numbers, half of what they take when ready.
+    Counts(Box<Counts>),
+}
+
+#[derive(Debug)]
+struct Counts {
+    plate: PlateMeta,
+    sequences: Vec<Packed>,
+}
+
+/// A sequence as it is kept.
+#[derive(Debug)]
+struct Packed {
+    /// The camera's counts; without labels.
+    counts: Sequence,
+    /// Label maps `[M, T, H, W]`; 65535 is 1.
+    maps: Vec<Array4<u16>>,
 }
 
 impl Dataset {
     /// Reads the training split of a plate; `progress` is called with the number of sequences read.
     ///
     /// `label_maps` are drawn from the labels that `mapped` names and follow the image channels; `trap_gain` above 0 asks
-    /// for `trap_weights`, which need labels of structure.
+    /// for `trap_weights`, which need labels of structure. Sequences that are `ready_bytes` or less together are kept on
+    /// the device as they are used, others in the machine's memory as 16-bit numbers.
     ///
     /// # Errors
     /// What reading says, and [`DataError::Label`] where labels are missing.
     pub fn load(
         plate: &Plate,
-        label_maps: &[LabelMap],
-        mapped: &MappedLabels,
+        (label_maps, mapped): (&[LabelMap], &MappedLabels),
         trap_gain: f64,
         seed: u64,
-        device: Device,
+        (device, ready_bytes): (Device, u64),
         progress: &dyn Fn(u64),
     ) -> Result<Self, DataError> {
-        let mut images = Vec::new();
+        let mut sequences = Vec::new();
         let mut structure = None;
         for (done, index) in plate.indices(Split::Train).into_iter().enumerate() {
             let sequence = plate.read(index)?;
@@ -59,24 +83,31 @@ impl Dataset {
                 let share = structure_share(plate, &sequence)?;
                 structure = Some(structure.map_or_else(|| share.shallow_clone(), |sum: Tensor| sum + &share));
             }
-            let values = axes::channels_first(sequence.normalised(&plate.meta).view()); // [T, C, H, W] -> [C, T, H, W]
-            let image = tensor(&values);
-            let maps = label_maps.iter().map(|map| label_map(plate, &sequence, mapped, *map));
-            let channels = std::iter::once(Ok(image)).chain(maps).collect::<Result<Vec<_>, _>>()?;
-            images.push(Tensor::cat(&channels, 0));
+            let packed = |map: &LabelMap| Ok(label_map(plate, &sequence, mapped, *map)?.mapv(packed));
+            let maps = label_maps.iter().map(packed).collect::<Result<_, DataError>>()?;
+            sequences.push(Packed { counts: Sequence { labels: BTreeMap::new(), ..sequence }, maps });
             progress(done as u64 + 1);
         }
-        if images.is_empty() {
+        if sequences.is_empty() {
             return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train" });
         }
         let trap_weights =
-            structure.map(|sum| upload(&(sum * (trap_gain / images.len() as f64) + 1.0), device));
-        Ok(Self { images: upload(&Tensor::stack(&images, 0), device), trap_weights, seed })
+            structure.map(|sum| upload(&(sum * (trap_gain / sequences.len() as f64) + 1.0), device));
+        let counts = Counts { plate: plate.meta.clone(), sequences };
+        let images = if device != Device::Cpu && counts.ready_bytes() <= ready_bytes {
+            Images::Ready(counts.ready(device))
+        } else {
+            Images::Counts(Box::new(counts))
+        };
+        Ok(Self { images, trap_weights, seed, device })
     }
 
     /// Returns the number of training sequences.
     pub fn len(&self) -> usize {
-        self.images.size()[0] as usize
+        match &self.images {
+            Images::Ready(images) => images.size()[0] as usize,
+            Images::Counts(counts) => counts.sequences.len(),
+        }
     }
 
     /// Returns whether there is none; never true for a loaded data set.
@@ -84,25 +115,39 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// Returns the first sequences, at most `count`. `[N, C, T, H, W]`
+    /// Returns the first sequences, at most `count`, on the CPU. `[N, C, T, H, W]`
     pub fn some(&self, count: i64) -> Tensor {
-        download(&self.images.narrow(0, 0, count.min(self.len() as i64)))
+        let count = count.min(self.len() as i64);
+        match &self.images {
+            Images::Ready(images) => download(&images.narrow(0, 0, count)),
+            Images::Counts(counts) => {
+                Tensor::stack(&(0..count as usize).map(|i| counts.values(i)).collect::<Vec<_>>(), 0)
+            }
+        }
     }
 
     /// Returns mean and standard deviation of every channel. They are rounded to four decimals, so that they do not
     /// depend on the order of summation.
     pub fn range(&self) -> Vec<[f64; 2]> {
+        let mut sums: Vec<[f64; 3]> = Vec::new();
+        for index in 0..self.len() {
+            let values = self.values(index);
+            sums.resize(values.size()[0] as usize, [0.0; 3]);
+            for (channel, sums) in (0..).zip(&mut sums) {
+                let values = values.select(0, channel);
+                sums[0] += values.numel() as f64;
+                sums[1] += number(&values.sum(Kind::Double));
+                sums[2] += number(&values.square().sum(Kind::Double));
+            }
+        }
         let rounded = |value: f64| (value * 1e4).round() / 1e4;
-        (0..self.images.size()[1])
-            .map(|channel| {
-                let values = self.images.select(1, channel);
-                let mean = values.mean(Kind::Double).double_value(&[]);
-                let square = values.square().mean(Kind::Double).double_value(&[]);
-                // A constant channel stays as it is.
-                let std = (square - mean * mean).max(0.0).sqrt();
-                [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std) }]
-            })
-            .collect()
+        let range = |[n, sum, squares]: [f64; 3]| {
+            let mean = sum / n;
+            // A constant channel stays as it is.
+            let std = (squares / n - mean * mean).max(0.0).sqrt();
+            [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std) }]
+        };
+        sums.into_iter().map(range).collect()
     }
 
     /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs.
@@ -112,7 +157,7 @@ impl Dataset {
         let total = self.len() as u64;
         let mut order: Option<(u64, Vec<i64>)> = None;
         let mut rng = seed::rng(Stream::Symmetries, &[self.seed, iteration]);
-        let samples: Vec<Tensor> = (0..count as u64)
+        let picks: Vec<(usize, u32)> = (0..count as u64)
             .map(|i| {
                 let position = iteration * count as u64 + i;
                 let epoch = position / total;
@@ -122,11 +167,62 @@ impl Dataset {
                     order = Some((epoch, indices));
                 }
                 let index = order.as_ref().map_or(0, |(_, o)| o[(position % total) as usize]);
-                transform(&self.images.select(0, index), symmetry, rng.random_range(0..8))
+                (index as usize, rng.random_range(0..8))
             })
             .collect();
-        Tensor::stack(&samples, 0)
+        let sample = |&(index, draw): &(usize, u32)| transform(&self.values(index), symmetry, draw);
+        let batch = Tensor::stack(&picks.iter().map(sample).collect::<Vec<_>>(), 0);
+        match &self.images {
+            Images::Ready(_) => batch,
+            Images::Counts(_) => upload(&batch, self.device),
+        }
     }
+
+    /// Returns a sequence where it is kept. `[C, T, H, W]`
+    fn values(&self, index: usize) -> Tensor {
+        match &self.images {
+            Images::Ready(images) => images.select(0, index as i64),
+            Images::Counts(counts) => counts.values(index),
+        }
+    }
+}
+
+impl Counts {
+    /// Returns a sequence in the networks' range, on the CPU: image channels, then label maps. `[C, T, H, W]`
+    fn values(&self, index: usize) -> Tensor {
+        let Packed { counts, maps } = &self.sequences[index];
+        let image = tensor(&axes::channels_first(counts.normalised(&self.plate).view())); // [T, C, H, W] -> [C, T, H, W]
+        let maps = maps.iter().map(|map| tensor(&map.mapv(unpacked)));
+        Tensor::cat(&std::iter::once(image).chain(maps).collect::<Vec<_>>(), 0)
+    }
+
+    /// Returns how many bytes the sequences take when they are ready.
+    fn ready_bytes(&self) -> u64 {
+        let numbers =
+            |packed: &Packed| packed.counts.image.len() + packed.maps.iter().map(Array4::len).sum::<usize>();
+        self.sequences.iter().map(|packed| 4 * numbers(packed) as u64).sum()
+    }
+
+    /// Returns all sequences on a device, one copied after the other. `[S, C, T, H, W]`
+    fn ready(&self, device: Device) -> Tensor {
+        let first = self.values(0);
+        let shape = [&[self.sequences.len() as i64], first.size().as_slice()].concat();
+        let all = Tensor::empty(shape, (Kind::Float, device));
+        for index in 0..self.sequences.len() {
+            all.select(0, index as i64).copy_(&upload(&self.values(index), device));
+        }
+        all
+    }
+}
+
+/// Returns a value in [0, 1] as it is kept.
+fn packed(value: f32) -> u16 {
+    (value * 65535.0).round() as u16
+}
+
+/// Returns it again; 0 and 1 exactly.
+fn unpacked(value: u16) -> f32 {
+    f32::from(value) / 65535.0
 }
 
 /// Returns the share of a sequence's frames that show structure at a pixel. `[H, W]`
@@ -146,7 +242,7 @@ fn label_map(
     sequence: &Sequence,
     mapped: &MappedLabels,
     map: LabelMap,
-) -> Result<Tensor, DataError> {
+) -> Result<Array4<f32>, DataError> {
     let labels = mapped.shown_by(map).and_then(|label| sequence.labels.get(&label.name));
     let labels = labels.ok_or_else(|| {
         let there = plate.meta.label_names().into_iter().map(str::to_owned).collect();
@@ -156,7 +252,7 @@ fn label_map(
         };
         DataError::Label { path: plate.path.clone(), source }
     })?;
-    Ok(tensor(&encode(labels, map)))
+    Ok(encode(labels, map))
 }
 
 /// Returns an array as a tensor.
@@ -179,4 +275,70 @@ fn transform(sequence: &Tensor, symmetry: Symmetry, draw: u32) -> Tensor {
         out = out.transpose(-1, -2);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapsegan_core::plate::{Calibration, Channel, Origin, SequenceMeta};
+
+    fn counts() -> Counts {
+        let calibration = Calibration { lo: 100.0, hi: 1100.0, clipped_low: 0.0, clipped_high: 0.0 };
+        let plate = PlateMeta {
+            tool: "prepare".into(),
+            version: "0".into(),
+            origin: Origin::Recording,
+            seed: 0,
+            frames: 2,
+            height: 8,
+            width: 8,
+            channels: vec![Channel { name: "gfp".into(), color: [255; 3], recorded: None, calibration }],
+            labels: Vec::new(),
+            pixel_size_um: None,
+            frame_interval_s: None,
+            single_movie: false,
+            normalise: "percentile".into(),
+            groups: Vec::new(),
+            trained_on: Vec::new(),
+            history_unknown: false,
+            notes: Vec::new(),
+            part: None,
+        };
+        let meta = SequenceMeta {
+            source: String::new(),
+            first_frame: 0,
+            split: Split::Train,
+            split_group: "a".into(),
+            frame_ranges: None,
+        };
+        let sequence = |seed: u16| {
+            let image =
+                Array4::from_shape_fn((2, 1, 8, 8), |(t, _, y, x)| (seed + 97 * (t + y + x) as u16) % 1300);
+            let maps = Array4::from_shape_fn((1, 2, 8, 8), |(_, _, y, x)| packed((y * x) as f32 / 49.0));
+            let counts = Sequence { meta: meta.clone(), image, labels: BTreeMap::new() };
+            Packed { counts, maps: vec![maps] }
+        };
+        Counts { plate, sequences: vec![sequence(0), sequence(500), sequence(901)] }
+    }
+
+    #[test]
+    fn sequences_are_the_same_wherever_they_are_kept() {
+        let data = |images| Dataset { images, trap_weights: None, seed: 3, device: Device::Cpu };
+        let ready = data(Images::Ready(counts().ready(Device::Cpu)));
+        assert_eq!(counts().ready_bytes(), 3 * 2 * 2 * 64 * 4);
+        let counted = data(Images::Counts(Box::new(counts())));
+        let symmetry = Symmetry { mirror: true, dihedral: true };
+        for iteration in 0..4 {
+            let batch = counted.batch(iteration, 2, symmetry);
+            assert_eq!(batch.size(), [2, 2, 2, 8, 8]);
+            assert_eq!(batch, ready.batch(iteration, 2, symmetry));
+        }
+        assert_eq!(counted.some(2), ready.some(2));
+        assert_eq!(counted.range(), ready.range());
+        // The image from 100 to 1,100 counts, the map as it was drawn.
+        let values = counted.values(0);
+        assert!((values.double_value(&[0, 0, 0, 2]) - 0.094).abs() < 1e-6);
+        assert!((values.double_value(&[1, 1, 3, 5]) - 15.0 / 49.0).abs() < 1e-5);
+        assert_eq!([0.0, 1.0].map(|value| unpacked(packed(value))), [0.0, 1.0]);
+    }
 }

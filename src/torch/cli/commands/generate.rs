@@ -1,6 +1,9 @@
 //! `generate`: a checkpoint to a synthetic, labelled plate.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -27,7 +30,7 @@ use lapsegan_core::cli::words::words;
 use lapsegan_core::cli::{Common, Failure, Outcome};
 use lapsegan_core::output::OutputKind;
 use lapsegan_core::plate::PlateWriter;
-use lapsegan_core::report::overview;
+use lapsegan_core::report::{Panel, overview};
 
 /// Generate synthetic sequences from a checkpoint
 ///
@@ -176,17 +179,20 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
     let meta = generation.plate_meta();
     let writer = PlateWriter::create(output, &meta, settings.count as usize, common.overwrite)?;
     let bar = Progress::new("generating sequences", wanted.end - wanted.start, common.quiet);
-    let (mut panels, mut objects) = (Vec::new(), 0_usize);
-    generation.each(&mut |index, sequence| {
-        objects += n_objects(&meta, &sequence);
+    let (panels, objects) = (Mutex::new(BTreeMap::new()), AtomicUsize::new(0));
+    generation.each(&|index, sequence| {
+        objects.fetch_add(n_objects(&meta, &sequence), Ordering::Relaxed);
         writer.write(index as usize, &sequence)?;
-        if panels.len() < SHEET_SEQUENCES {
-            panels.push(preview::panel(format!("sequence {index}"), &meta, &sequence));
+        if index < wanted.start + SHEET_SEQUENCES as u64 {
+            let panel = preview::panel(format!("sequence {index}"), &meta, &sequence);
+            panels.lock().unwrap_or_else(PoisonError::into_inner).insert(index, panel);
         }
-        bar.set(index + 1 - wanted.start);
+        bar.step();
         Ok(())
     })?;
     bar.finish();
+    let panels: Vec<Panel> =
+        panels.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
     overview(&panels).write_png(&writer.folder().join(CONTACT_SHEET))?;
 
     let manifest = &checkpoint.manifest;
@@ -198,7 +204,7 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
         "labels": meta.label_names(),
         "label_route": meta.label_route(),
         "label_settings": generation.label_settings(),
-        "objects": objects,
+        "objects": objects.into_inner(),
         "contact_sheet": output.join(CONTACT_SHEET),
     });
     record.write(writer.folder(), &settings, &device::name(device), &result)?;

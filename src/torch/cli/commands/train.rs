@@ -12,6 +12,7 @@ use tch::Device;
 use super::import::{self, ImportArgs};
 use crate::cli::out_of_memory::guard;
 use crate::cli::{device, precision};
+use crate::driver;
 use crate::model::Precision;
 use crate::model::size::{Use, expect_room};
 use crate::training::checkpoint::{self, Identity};
@@ -190,7 +191,10 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     let bar = Progress::new("reading sequences", sequences as u64, common.quiet);
     let dataset = {
         let (maps, gain) = (&config.model.label_maps, config.training.trap.gain);
-        Dataset::load(&plate, maps, &mapped, gain, common.seed, device, &|done| bar.set(done))?
+        // The networks and their activations need the rest.
+        let ready_bytes = driver::memory().map_or(0, |[free, _]| free / 4);
+        let place = (device, ready_bytes);
+        Dataset::load(&plate, (maps, &mapped), gain, common.seed, place, &|done| bar.set(done))?
     };
     bar.finish();
     if config.model.standardise && config.model.range.is_empty() {
@@ -225,6 +229,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
         "warnings": warnings,
         "device": device::name(device),
         "peak_memory_mib": record::peak_memory_mib(),
+        "gpu_memory_mib": driver::used_mib().filter(|_| device != Device::Cpu),
     });
     record.write(&args.output, &run.identity.config, &device::name(device), &result)?;
     let at = args.output.display();
@@ -358,7 +363,7 @@ fn watch(run: &Run, state: &mut State, quiet: bool, signals: Signals) -> Result<
             let value = |name: &str| means.iter().find(|(n, _)| *n == name).map_or(f64::NAN, |(_, v)| *v);
             bar.line(&format!(
                 "kimg {kimg:8.2}  {seconds_per_kimg:7.2} s/kimg  left {}  D {:.3}  G {:.3}  grad D {:.1} G {:.1}  r {:.2}  \
-                 p {:.3}  spread {:.2}  peak {} MiB",
+                 p {:.3}  spread {:.2}  peak {} MiB{}",
                 clock((goal - kimg).max(0.0) * seconds_per_kimg),
                 value("loss_discriminator"),
                 value("loss_generator"),
@@ -368,6 +373,7 @@ fn watch(run: &Run, state: &mut State, quiet: bool, signals: Signals) -> Result<
                 value("ada_p"),
                 value("spread"),
                 record::peak_memory_mib(),
+                driver::used_mib().map_or_else(String::new, |mib| format!("  GPU {mib} MiB")),
             ));
         }
     })?;
