@@ -51,6 +51,8 @@ bench: build ## Measure and write tests/benches/results/
 	python3 tests/benches/bench.py
 	python=.venv/interop/bin/python; [ -x $$python ] || python=python3; $$python tests/benches/store.py
 	cargo test --release --locked -p lapsegan --bench iteration -- --json tests/benches/results/iteration-cpu.json
+	target/release/prepare phantom --size 256 --positions 16 --frames-per-position 3 --overwrite --output target/labels.ome.zarr -q >/dev/null
+	cargo test --release --locked -p lapsegan-core --bench labels -- target/labels.ome.zarr --json tests/benches/results/labels.json
 	python3 tests/benches/learning.py
 
 clean: ## Remove build products and the demo's output; libtorch stays

@@ -8,13 +8,18 @@
 #
 # Needs a CUDA libtorch 2.11.0 on the library path; by default that of the Python there:
 #   LD_LIBRARY_PATH=$(python3 -c 'import torch, os; print(os.path.dirname(torch.__file__) + "/lib")')
-# Writes to OUT: agreement.txt (GPU against CPU), cuda-*.json (speed), phantom-*.{png,json,safetensors} (a real training).
-set -euo pipefail
+#
+# Every step has a time limit, and one that fails costs no other: steps.txt says how each ended and how long it took,
+# and what there is lies in OUT: agreement.txt (GPU against CPU), iteration-*.json (times of the steps of an iteration),
+# cuda-*.json (speed through the programs), NAME-* (trainings: contact sheet, figures, statistics).
+# DEVICE=cuda  MINUTES=2 (of each training)  SIZES, KIMG, COUNT as bench.py takes them  DATA=PLATE (of a recording)
+set -uo pipefail
 cd "$(dirname "$0")/../.."
 BIN=$(realpath "${BIN:-target/release}")
 OUT=$(realpath -m "${OUT:-tests/benches/results}")
-MINUTES=${MINUTES:-6} # of training
-export BIN OUT
+DEVICE=${DEVICE:-cuda}
+MINUTES=${MINUTES:-2}
+export BIN OUT DEVICE
 if [ -z "${LD_LIBRARY_PATH:-}" ]; then
   LD_LIBRARY_PATH=$(python3 -c 'import torch, os; print(os.path.dirname(torch.__file__) + "/lib")')
   export LD_LIBRARY_PATH
@@ -23,37 +28,61 @@ mkdir -p "$OUT"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-echo "== GPU and CPU agree"
-"$BIN/prepare" phantom --output "$work/phantom.ome.zarr" -q >/dev/null
-"$BIN/train" --data "$work/phantom.ome.zarr" --output "$work/untrained" --kimg 0 --device cuda -q >/dev/null
-for device in cpu cuda; do
-  "$BIN/generate" --checkpoint "$work/untrained" --output "$work/$device.ome.zarr" --count 64 --device "$device" -q >/dev/null
-done
-"$BIN/evaluate" --real "$work/phantom.ome.zarr" --synthetic "$work/cpu.ome.zarr" --untrained "$work/cuda.ome.zarr" \
-  --output "$work/agreement" -q | tee "$OUT/agreement.txt"
+# step NAME SECONDS COMMAND...: runs a command for at most so long, and goes on whatever becomes of it.
+step() {
+  local name=$1 seconds=$2 start=$SECONDS status=0
+  shift 2
+  echo "== $name"
+  timeout --kill-after=10 "$seconds" "$@" || status=$?
+  printf '%-28s exit %3d %4d s\n' "$name" "$status" "$((SECONDS - start))" | tee -a "$OUT/steps.txt"
+}
 
-echo "== Speed"
-for precision in float32 bfloat16; do
-  DEVICE=cuda PRECISION=$precision NAME=cuda-$precision SIZES="${SIZES:-64 128 256}" KIMG="${KIMG:-2}" COUNT=1024 \
-    python3 tests/benches/bench.py
-done
+# agreement PLATE: untrained networks give the same sequences on both devices.
+agreement() {
+  "$BIN/train" --data "$1" --output "$work/untrained" --kimg 0 --device "$DEVICE" -q >/dev/null || return
+  for device in cpu "$DEVICE"; do
+    "$BIN/generate" --checkpoint "$work/untrained" --output "$work/on-$device.ome.zarr" --count 64 \
+      --device "$device" --overwrite -q >/dev/null || return
+  done
+  "$BIN/evaluate" --real "$1" --synthetic "$work/on-cpu.ome.zarr" --untrained "$work/on-$DEVICE.ome.zarr" \
+    --output "$work/agreement" -q >"$OUT/agreement.txt"
+}
 
+# learn NAME PLATE FLAGS...: trains for MINUTES and keeps contact sheet, figures and statistics.
+learn() {
+  local name=$1 plate=$2 status=0
+  shift 2
+  "$BIN/train" --data "$plate" --output "$work/$name" --device "$DEVICE" --set training.tick_kimg=4 \
+    --time-budget "$MINUTES" "$@" >/dev/null || status=$?
+  [ "$status" = 0 ] || [ "$status" = 140 ] || return "$status"
+  cp "$work/$name/stats.jsonl" "$OUT/$name-stats.jsonl"
+  cp "$(ls "$work/$name"/samples/*.png | tail -1)" "$OUT/$name-samples.png"
+  "$BIN/generate" --checkpoint "$work/$name" --output "$work/$name.ome.zarr" --count 256 --device "$DEVICE" -q \
+    >/dev/null || return
+  cp "$work/$name.ome.zarr/contact_sheet.png" "$OUT/$name-contact-sheet.png"
+  "$BIN/evaluate" --real "$plate" --synthetic "$work/$name.ome.zarr" --output "$work/$name-evaluation" -q \
+    >"$OUT/$name-evaluation.json"
+}
+export -f agreement learn
+export work MINUTES
+
+: >"$OUT/steps.txt"
+step phantom 60 "$BIN/prepare" phantom --output "$work/phantom.ome.zarr" -q
+step phantom-64 60 "$BIN/prepare" phantom --size 64 --output "$work/phantom64.ome.zarr" -q
+step agreement 60 bash -c 'agreement "$work/phantom.ome.zarr"'
 if [ -x "$BIN/iteration" ]; then
-  for size in 64 256; do
-    "$BIN/iteration" --device cuda --size "$size" --batch 16 --json "$OUT/iteration-cuda-$size.json"
+  for size in ${ITERATION_SIZES:-32 64 256}; do
+    step "iteration-$size" 60 "$BIN/iteration" --device "$DEVICE" --size "$size" --batch 16 --reps 3 \
+      --json "$OUT/iteration-$DEVICE-$size.json"
   done
 fi
-
-echo "== A real training"
-status=0
-"$BIN/train" --data "$work/phantom.ome.zarr" --output "$work/run" --kimg "${TRAIN_KIMG:-2000}" --device cuda \
-  --set training.tick_kimg=20 --time-budget "$MINUTES" >/dev/null || status=$?
-[ "$status" = 0 ] || [ "$status" = 140 ] || exit "$status"
-kimg=$(sed -n '$s/.*"kimg":\([0-9.]*\).*/\1/p' "$work/run/stats.jsonl")
-"$BIN/train" --data "$work/phantom.ome.zarr" --output "$work/run" --kimg "$kimg" --device cuda --resume \
-  --export "$OUT/phantom-tiny.safetensors" -q >/dev/null
-"$BIN/generate" --checkpoint "$work/run" --output "$work/synthetic.ome.zarr" --count 220 --device cuda -q >/dev/null
-"$BIN/evaluate" --real "$work/phantom.ome.zarr" --synthetic "$work/synthetic.ome.zarr" \
-  --untrained "$work/cuda.ome.zarr" --output "$work/evaluation" -q | tee "$OUT/phantom-evaluation.json"
-cp "$work/synthetic.ome.zarr/contact_sheet.png" "$OUT/phantom-contact-sheet.png"
-cp "$work/run/stats.jsonl" "$OUT/phantom-stats.jsonl"
+for precision in ${PRECISIONS:-float32 bfloat16}; do
+  step "speed-$precision" 90 env PRECISION="$precision" NAME="$DEVICE-$precision" SIZES="${SIZES:-32 64 128 256}" \
+    KIMG="${KIMG:-1}" COUNT="${COUNT:-512}" python3 tests/benches/bench.py
+done
+limit=$(awk -v minutes="$MINUTES" 'BEGIN { print int(60 * minutes + 60) }')
+step phantom-labels "$limit" bash -c 'learn phantom-labels "$work/phantom64.ome.zarr" --preset small --label-domain --kimg 2000'
+if [ -n "${DATA:-}" ]; then
+  step recording "$limit" bash -c "learn recording '$DATA' --preset small --kimg 2000"
+fi
+cat "$OUT/steps.txt"

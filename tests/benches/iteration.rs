@@ -29,6 +29,7 @@ fn main() {
     }
     print(&rows);
     let report = json!({ "size_px": options.size, "batch": options.batch, "threads": 1, "device": options.device,
+        "processor": processor(),
         "reps": options.reps, "peak_memory_mib": peak_memory_mib(), "results": rows });
     if let Some(path) = options.json {
         std::fs::write(&path, format!("{report:#}\n")).expect("a file that can be written");
@@ -282,6 +283,13 @@ fn timed(device: Device, work: impl FnOnce()) -> f64 {
 fn cpu_time() -> f64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
+}
+
+/// Returns the name of the CPU.
+fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 fn peak_memory_mib() -> u64 {
