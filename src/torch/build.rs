@@ -7,7 +7,13 @@ fn main() {
         println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/{up}/libtorch/lib");
     }
     println!("cargo:rerun-if-changed=build.rs");
-    compile(&["model/convolution.cpp", "model/fused.cpp", "operators.cpp", "optim/lists.cpp"]);
+    compile(&[
+        "model/convolution.cpp",
+        "model/fused.cpp",
+        "operators.cpp",
+        "optim/lists.cpp",
+        "transfer.cpp",
+    ]);
 }
 
 /// Compiles against the headers that tch itself is compiled against.

@@ -3,9 +3,18 @@
 //! A copy to a GPU from ordinary memory stops the host until the GPU has caught up with it, and cannot be recorded in a
 //! CUDA graph. So all of them are here, from pinned memory and without waiting, and a test can forbid them.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 
 use tch::{Device, Tensor};
+
+use crate::handle::{RawTensor, adopt, raw};
+
+unsafe extern "C" {
+    fn lapsegan_upload(x: RawTensor, index: i64) -> RawTensor;
+    fn lapsegan_download(x: RawTensor) -> RawTensor;
+}
 
 thread_local! {
     static FORBIDDEN: Cell<bool> = const { Cell::new(false) };
@@ -19,8 +28,9 @@ pub fn upload(x: &Tensor, device: Device) -> Tensor {
     expect_allowed("upload");
     match device {
         Device::Cpu => x.shallow_clone(),
-        // Pinned memory is kept by libtorch until the copy is done.
-        device => x.pin_memory(device).to_device_(device, x.kind(), true, false),
+        // SAFETY: see `handle`.
+        Device::Cuda(index) => adopt(unsafe { lapsegan_upload(raw(x), index as i64) }),
+        device => x.to_device(device),
     }
 }
 
@@ -31,6 +41,21 @@ pub fn upload(x: &Tensor, device: Device) -> Tensor {
 pub fn download(x: &Tensor) -> Tensor {
     expect_allowed("download");
     x.to_device(Device::Cpu)
+}
+
+/// Returns the same for one of many tensors of one size: memory that the GPU copies to at full speed is kept for them.
+///
+/// # Panics
+/// Inside [`without_transfers`].
+pub fn download_batch(x: &Tensor) -> Tensor {
+    match x.device() {
+        // SAFETY: see `handle`.
+        Device::Cuda(_) => {
+            expect_allowed("download");
+            adopt(unsafe { lapsegan_download(raw(x)) })
+        }
+        _ => download(x),
+    }
 }
 
 /// Returns the value of a tensor of one element, when it is computed.

@@ -8,7 +8,7 @@ use super::latent::{SequenceDraws, truncate, w_avg};
 use crate::model::noise::DrawShape;
 use crate::model::weights::{self, Tensors};
 use crate::model::{Generator, ModelConfig, ModelError};
-use crate::transfer::download;
+use crate::transfer::download_batch;
 use lapsegan_core::plate::PlateMeta;
 use lapsegan_core::plate::axes;
 
@@ -60,7 +60,7 @@ impl Sampler {
             let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
             let ws = self.generator.broadcast(&w);
             let images = self.generator.synthesise(&ws, &mut draws.noise.source());
-            download(&images.clamp(0.0, 1.0)).contiguous()
+            download_batch(&images.clamp(0.0, 1.0).contiguous())
         });
         images.unbind(0)
     }

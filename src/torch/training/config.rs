@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
 use super::augment::controller::AdaConfig;
+use super::micro_batch::MicroBatch;
 use crate::model::ModelConfig;
 
 /// Everything a run is determined by, besides data, seed and threads.
@@ -25,9 +26,9 @@ pub struct TrainingConfig {
     pub kimg: f64,
     /// Sequences per step.
     pub batch: usize,
-    /// Most sequences at once in memory: larger batches are taken in parts whose gradients add up; 0 takes all at once.
-    /// Minibatch statistics, top-k and the mean path length are those of a part.
-    pub micro_batch: usize,
+    /// Most sequences at once in memory: larger batches are taken in parts whose gradients add up; 0 takes all at once,
+    /// "auto" as many as are estimated to fit. Minibatch statistics, top-k and the mean path length are those of a part.
+    pub micro_batch: MicroBatch,
     /// Learning rate of the generator's synthesis part.
     pub generator_lr: f64,
     /// Learning rate of the mapping network, as a factor on `generator_lr`.
@@ -40,7 +41,7 @@ pub struct TrainingConfig {
     pub adam_beta2: f64,
     /// Adam: added to the root of the second moment.
     pub adam_eps: f64,
-    /// Largest global gradient norm, before every optimiser step.
+    /// Largest global gradient norm, before every optimiser step; from 1e9 on nothing is clipped.
     pub gradient_clip: f64,
     /// Half-life of the generator's moving average, in kimg.
     pub ema_half_life_kimg: f64,
@@ -155,7 +156,8 @@ impl Config {
         if t.batch == 0 || t.batch > 4096 {
             return wrong("batch", t.batch.to_string(), "1 to 4096");
         }
-        if t.micro_batch > 0 && !t.batch.is_multiple_of(t.micro_batch) {
+        let size = t.micro_batch.of(t.batch);
+        if t.micro_batch != MicroBatch::Auto && !t.batch.is_multiple_of(size) {
             return wrong(
                 "micro_batch",
                 t.micro_batch.to_string(),

@@ -109,8 +109,7 @@ impl Inputs<'_> {
     }
 
     fn part_size(&self) -> i64 {
-        let whole = self.real.size()[0];
-        if self.config.micro_batch == 0 { whole } else { whole.min(self.config.micro_batch as i64) }
+        self.config.micro_batch.of(self.real.size()[0] as usize) as i64
     }
 
     fn size(&self) -> i64 {
@@ -124,6 +123,7 @@ mod tests {
     use crate::optim::Adam;
     use crate::tensor_rng::randn;
     use crate::training::config::Config;
+    use crate::training::micro_batch::MicroBatch;
     use crate::training::phases::{discriminator_main, generator_main, generator_path_length};
     use crate::training::{Preset, schedule};
     use tch::{Device, Kind};
@@ -132,7 +132,7 @@ mod tests {
     fn config(channels: usize) -> Config {
         let mut config = Preset::Tiny.config(channels, 3, 16);
         config.training = Preset::Paper.config(channels, 3, 16).training;
-        config.training.micro_batch = 2;
+        config.training.micro_batch = MicroBatch::Size(2);
         config.training.gradient_clip = 1e9;
         config.training.ada.initial_p = 0.5;
         config.training.path_length.batch_fraction = 1.0;

@@ -11,6 +11,7 @@ pub mod draws;
 pub mod health;
 pub mod inputs;
 pub mod loader;
+pub mod micro_batch;
 pub mod phases;
 pub mod preset;
 pub mod run;

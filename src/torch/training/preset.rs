@@ -7,6 +7,7 @@ use super::augment::controller::{AdaConfig, Signal};
 use super::config::{
     Config, CutMixConfig, PathLengthConfig, TopKConfig, TrainingConfig, TrapConfig, WrongOrderConfig,
 };
+use super::micro_batch::MicroBatch;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
 
 /// A named configuration.
@@ -126,7 +127,7 @@ fn tiny_recipe() -> TrainingConfig {
     TrainingConfig {
         kimg: 20.0,
         batch: 8,
-        micro_batch: 0,
+        micro_batch: MicroBatch::Size(0),
         generator_lr: 4e-3,
         mapping_lr_factor: 0.01,
         discriminator_lr: 4e-3,
@@ -173,7 +174,7 @@ fn published_recipe(preset: Preset) -> TrainingConfig {
     TrainingConfig {
         kimg: 800.0,
         batch: 24,
-        micro_batch: 0,
+        micro_batch: MicroBatch::Size(0),
         generator_lr: 2e-4,
         mapping_lr_factor: 0.01,
         discriminator_lr: 6e-4,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::import::{self, ImportArgs};
 use crate::cli::out_of_memory::guard;
@@ -17,10 +17,12 @@ use crate::model::Precision;
 use crate::model::size::{Use, expect_room};
 use crate::training::checkpoint::{self, Identity};
 use crate::training::loader::Dataset;
+use crate::training::micro_batch::{MicroBatch, bytes_per_sequence, fit};
 use crate::training::run::{Run, TrainingEvent, begin, train};
 use crate::training::start::{Start, start};
 use crate::training::state::State;
 use crate::training::{Config, Preset};
+use crate::transfer::upload;
 use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::outputs::Outputs;
 use lapsegan_core::cli::progress::Progress;
@@ -29,6 +31,7 @@ use lapsegan_core::cli::signals::Signals;
 use lapsegan_core::cli::{Common, Failure, Outcome, settings};
 use lapsegan_core::error::{DataError, Exit};
 use lapsegan_core::labels::maps::MappedLabels;
+use lapsegan_core::memory;
 use lapsegan_core::output::{Lock, OutputKind, PendingFolder, resolve as resolve_path};
 use lapsegan_core::plate::digest::Digest;
 use lapsegan_core::plate::{Origin, Plate, Split};
@@ -129,6 +132,11 @@ struct TrainFlags {
 const LESS_MEMORY: &str =
     "lower training.micro_batch, as in --set training.micro_batch=4, and go on with --resume";
 
+/// Share of the memory that is left which `training.micro_batch = "auto"` takes for activations: on a GPU, whose memory
+/// is the run's, and in a machine, where others work too.
+const GPU_SHARE: f64 = 0.7;
+const MACHINE_SHARE: f64 = 0.5;
+
 /// Fewer training sequences than these are learned by heart: the discriminator sees each of them in every batch.
 const FEW_SEQUENCES: usize = 8;
 
@@ -173,6 +181,9 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     let time_budget = args.time_budget.map(|m| minutes("--time-budget", m)).transpose()?;
     let device = device::select(&common.device, common.thread_count())?;
     config.model.precision = arithmetic(args, config.model.precision, device)?;
+    if config.training.micro_batch == MicroBatch::Auto {
+        config.training.micro_batch = part_that_fits(&config, device);
+    }
     let sequences = plate.indices(Split::Train).len();
     let mut warnings = Vec::new();
     if sequences < FEW_SEQUENCES {
@@ -192,8 +203,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     let dataset = {
         let (maps, gain) = (&config.model.label_maps, config.training.trap.gain);
         // The networks and their activations need the rest.
-        let ready_bytes = driver::memory().map_or(0, |[free, _]| free / 4);
-        let place = (device, ready_bytes);
+        let place = (device, free_memory(device).unwrap_or(0) / 4);
         Dataset::load(&plate, (maps, &mapped), gain, common.seed, place, &|done| bar.set(done))?
     };
     bar.finish();
@@ -269,6 +279,29 @@ fn arithmetic(args: &RunArgs, wanted: Precision, device: Device) -> Result<Preci
     };
     let wanted = if wanted == Precision::Auto { begun().unwrap_or(wanted) } else { wanted };
     precision::resolve(wanted, device, args.allow_slow_bfloat16)
+}
+
+/// Returns the bytes that a run may still take on its device; `None` where nobody tells.
+fn free_memory(device: Device) -> Option<u64> {
+    if device == Device::Cpu {
+        return memory::available();
+    }
+    // A GPU tells its memory to who works on it.
+    drop(upload(&Tensor::from(0.0_f32), device));
+    driver::memory().map(|[free, _]| free)
+}
+
+/// Returns how many sequences of a batch are taken at once, where the settings leave that to the program.
+fn part_that_fits(config: &Config, device: Device) -> MicroBatch {
+    let share = if device == Device::Cpu { MACHINE_SHARE } else { GPU_SHARE };
+    let available = free_memory(device).map_or(f64::INFINITY, |bytes| bytes as f64 * share);
+    let size = fit(config, available);
+    tracing::info!(
+        "training.micro_batch: {size} of {} sequences at once, about {:.1} GiB",
+        config.training.batch,
+        size as f64 * bytes_per_sequence(config) / f64::from(1 << 30)
+    );
+    MicroBatch::Size(size)
 }
 
 fn minutes(flag: &str, value: f64) -> Result<Duration, Failure> {
