@@ -119,24 +119,14 @@ fn create_plate(path: &Path, count: usize) -> PlateWriter {
         calibration: Calibration { lo: 0.0, hi: 4000.0, clipped_low: 0.0, clipped_high: 0.0 },
     };
     let meta = PlateMeta {
-        tool: "bench".into(),
-        version: String::new(),
-        origin: Origin::Recording,
-        seed: 0,
-        frames: SHAPE[0],
-        height: SHAPE[2],
-        width: SHAPE[3],
-        channels: vec![channel("brightfield"), channel("gfp")],
-        labels: Vec::new(),
         pixel_size_um: Some(0.1),
         frame_interval_s: Some(300.0),
-        single_movie: false,
-        normalise: "percentile".into(),
-        groups: Vec::new(),
-        trained_on: Vec::new(),
-        history_unknown: false,
-        notes: Vec::new(),
-        part: None,
+        ..PlateMeta::new(
+            "bench",
+            Origin::Recording,
+            [SHAPE[0], SHAPE[2], SHAPE[3]],
+            vec![channel("brightfield"), channel("gfp")],
+        )
     };
     PlateWriter::create(path, &meta, count, true).expect("a new plate")
 }

@@ -86,24 +86,16 @@ impl Drawing {
             calibration: Calibration { lo: 100.0, hi: 1100.0, clipped_low: 0.0, clipped_high: 0.0 },
         };
         PlateMeta {
-            tool: "test".into(),
-            version: "0".into(),
-            origin: self.origin,
             seed: self.seed,
-            frames: self.frames,
-            height: self.side,
-            width: self.side,
-            channels: self.channels.iter().enumerate().map(channel).collect(),
             labels: self.labels.iter().map(|name| label(name)).collect(),
-            pixel_size_um: None,
-            frame_interval_s: None,
-            single_movie: false,
-            normalise: "percentile".into(),
             groups: if self.origin == Origin::Synthetic { Vec::new() } else { self.groups() },
-            history_unknown: false,
             trained_on: self.trained_on.iter().map(|name| SplitGroup::named(*name)).collect(),
-            notes: Vec::new(),
-            part: None,
+            ..PlateMeta::new(
+                "test",
+                self.origin,
+                [self.frames, self.side, self.side],
+                self.channels.iter().enumerate().map(channel).collect(),
+            )
         }
     }
 

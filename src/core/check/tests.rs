@@ -16,24 +16,17 @@ use crate::plate::{
 fn plate(folder: &Path) -> PathBuf {
     let calibration = Calibration { lo: 0.0, hi: 1000.0, clipped_low: 0.0, clipped_high: 0.0 };
     let meta = PlateMeta {
-        tool: "test".into(),
-        version: "0".into(),
-        origin: Origin::Recording,
         seed: 1,
-        frames: 2,
-        height: 8,
-        width: 8,
-        channels: vec![Channel { name: "bf".into(), color: [255; 3], recorded: None, calibration }],
         labels: vec![LabelMeta { name: "cells".into(), kind: LabelKind::Objects, route: None }],
         pixel_size_um: Some(0.1),
         frame_interval_s: Some(60.0),
-        single_movie: false,
-        normalise: "percentile".into(),
         groups: vec![SplitGroup::new("p0", [1, 2]), SplitGroup::new("p1", [3, 4])],
-        trained_on: Vec::new(),
-        history_unknown: false,
-        notes: Vec::new(),
-        part: None,
+        ..PlateMeta::new(
+            "test",
+            Origin::Recording,
+            [2, 8, 8],
+            vec![Channel { name: "bf".into(), color: [255; 3], recorded: None, calibration }],
+        )
     };
     let path = folder.join("p.ome.zarr");
     let writer = PlateWriter::create(&path, &meta, 2, false).unwrap();

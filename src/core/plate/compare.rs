@@ -197,24 +197,11 @@ pub(super) mod tests {
         Plate {
             path: "plate.ome.zarr".into(),
             meta: PlateMeta {
-                tool: "test".into(),
-                version: "0".into(),
-                origin,
-                seed: 0,
-                frames: 3,
-                height: 32,
-                width: 32,
-                channels: vec![channel("phase"), channel("gfp")],
-                labels: Vec::new(),
                 pixel_size_um: Some(0.5),
                 frame_interval_s: Some(600.0),
-                single_movie: false,
-                normalise: "percentile".into(),
                 trained_on: if synthetic { groups[..3].to_vec() } else { Vec::new() },
-                history_unknown: false,
                 groups: if synthetic { Vec::new() } else { groups },
-                notes: Vec::new(),
-                part: None,
+                ..PlateMeta::new("test", origin, [3, 32, 32], vec![channel("phase"), channel("gfp")])
             },
             wells: splits.into_iter().map(|split| (format!("A/{}", split.0), sequence(split))).collect(),
         }

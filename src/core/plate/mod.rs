@@ -202,6 +202,36 @@ pub struct Plate {
 }
 
 impl PlateMeta {
+    /// Returns the metadata of a plate of `[frames, height, width]` of which no more than this is known: normalised by
+    /// percentiles; no labels, sizes, groups, notes.
+    pub fn new(
+        tool: &str,
+        origin: Origin,
+        [frames, height, width]: [usize; 3],
+        channels: Vec<Channel>,
+    ) -> Self {
+        Self {
+            tool: tool.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            origin,
+            seed: 0,
+            frames,
+            height,
+            width,
+            channels,
+            labels: Vec::new(),
+            pixel_size_um: None,
+            frame_interval_s: None,
+            single_movie: false,
+            normalise: "percentile".to_owned(),
+            groups: Vec::new(),
+            trained_on: Vec::new(),
+            history_unknown: false,
+            notes: Vec::new(),
+            part: None,
+        }
+    }
+
     /// Returns the metadata of any format up to today's.
     ///
     /// # Errors

@@ -214,34 +214,30 @@ mod tests {
 
     fn meta(frames: usize, channels: usize, size: usize, labels: &[&str]) -> PlateMeta {
         PlateMeta {
-            tool: "prepare".into(),
-            version: "0.1.0".into(),
-            origin: Origin::Phantom,
             seed: 7,
-            frames,
-            height: size,
-            width: size,
-            channels: (0..channels)
-                .map(|c| Channel {
-                    name: format!("channel{c}"),
-                    color: [255, 10, c as u8],
-                    recorded: None,
-                    calibration: Calibration { lo: 100.0, hi: 2100.5, clipped_low: 0.001, clipped_high: 0.0 },
-                })
-                .collect(),
             labels: labels
                 .iter()
                 .map(|&l| LabelMeta { name: l.into(), kind: LabelKind::of_name(l), route: None })
                 .collect(),
             pixel_size_um: Some(0.065),
-            frame_interval_s: None,
-            single_movie: false,
-            normalise: "percentile".into(),
-            groups: Vec::new(),
-            trained_on: Vec::new(),
-            history_unknown: false,
-            notes: Vec::new(),
-            part: None,
+            ..PlateMeta::new(
+                "prepare",
+                Origin::Phantom,
+                [frames, size, size],
+                (0..channels)
+                    .map(|c| Channel {
+                        name: format!("channel{c}"),
+                        color: [255, 10, c as u8],
+                        recorded: None,
+                        calibration: Calibration {
+                            lo: 100.0,
+                            hi: 2100.5,
+                            clipped_low: 0.001,
+                            clipped_high: 0.0,
+                        },
+                    })
+                    .collect(),
+            )
         }
     }
 

@@ -200,24 +200,9 @@ mod tests {
         Plate {
             path: format!("{origin:?}.ome.zarr").into(),
             meta: PlateMeta {
-                tool: "test".into(),
-                version: "0".into(),
-                origin,
-                seed: 0,
-                frames: 3,
-                height: 32,
-                width: 32,
-                channels: vec![channel("phase"), channel("gfp")],
-                labels: Vec::new(),
-                pixel_size_um: None,
-                frame_interval_s: None,
-                single_movie: false,
-                normalise: "percentile".into(),
                 groups: groups.clone(),
                 trained_on: if origin == Origin::Synthetic { groups[..1].to_vec() } else { Vec::new() },
-                history_unknown: false,
-                notes: Vec::new(),
-                part: None,
+                ..PlateMeta::new("test", origin, [3, 32, 32], vec![channel("phase"), channel("gfp")])
             },
             wells: splits.enumerate().map(sequence).collect(),
         }

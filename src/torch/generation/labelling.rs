@@ -218,24 +218,13 @@ mod tests {
             route: Some("annotation".into()),
         };
         PlateMeta {
-            tool: "prepare".into(),
-            version: "0".into(),
-            origin: Origin::Recording,
-            seed: 0,
-            frames: 3,
-            height: 32,
-            width: 32,
-            channels: channels.iter().map(channel).collect(),
             labels: labels.iter().map(label).collect(),
-            pixel_size_um: None,
-            frame_interval_s: None,
-            single_movie: false,
-            normalise: "percentile".into(),
-            groups: Vec::new(),
-            trained_on: Vec::new(),
-            history_unknown: false,
-            notes: Vec::new(),
-            part: None,
+            ..PlateMeta::new(
+                "prepare",
+                Origin::Recording,
+                [3, 32, 32],
+                channels.iter().map(channel).collect(),
+            )
         }
     }
 

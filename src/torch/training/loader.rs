@@ -284,26 +284,12 @@ mod tests {
 
     fn counts() -> Counts {
         let calibration = Calibration { lo: 100.0, hi: 1100.0, clipped_low: 0.0, clipped_high: 0.0 };
-        let plate = PlateMeta {
-            tool: "prepare".into(),
-            version: "0".into(),
-            origin: Origin::Recording,
-            seed: 0,
-            frames: 2,
-            height: 8,
-            width: 8,
-            channels: vec![Channel { name: "gfp".into(), color: [255; 3], recorded: None, calibration }],
-            labels: Vec::new(),
-            pixel_size_um: None,
-            frame_interval_s: None,
-            single_movie: false,
-            normalise: "percentile".into(),
-            groups: Vec::new(),
-            trained_on: Vec::new(),
-            history_unknown: false,
-            notes: Vec::new(),
-            part: None,
-        };
+        let plate = PlateMeta::new(
+            "prepare",
+            Origin::Recording,
+            [2, 8, 8],
+            vec![Channel { name: "gfp".into(), color: [255; 3], recorded: None, calibration }],
+        );
         let meta = SequenceMeta {
             source: String::new(),
             first_frame: 0,

@@ -144,21 +144,7 @@ pub fn make_plate(
     }
     let channels = source.channels().into_iter().zip(&surveyed.calibrations);
     let meta = PlateMeta {
-        tool: "prepare".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        origin: job.origin,
         seed: common.seed,
-        frames: cut.frames,
-        height: cut.size,
-        width: cut.size,
-        channels: channels
-            .map(|(name, &calibration)| Channel {
-                recorded: job.fluorescence.contains(&name).then_some(Modality::Fluorescence),
-                color: job.colors.get(&name).copied().unwrap_or_else(|| display_color(&name)),
-                name,
-                calibration,
-            })
-            .collect(),
         labels: source
             .labels()
             .into_iter()
@@ -169,10 +155,20 @@ pub fn make_plate(
         single_movie: plan.single_movie,
         normalise: normalise.name().into(),
         groups: surveyed.groups.clone(),
-        trained_on: Vec::new(),
-        history_unknown: false,
         notes: notes(&plate_notes, Some(&surveyed)),
-        part: None,
+        ..PlateMeta::new(
+            "prepare",
+            job.origin,
+            [cut.frames, cut.size, cut.size],
+            channels
+                .map(|(name, &calibration)| Channel {
+                    recorded: job.fluorescence.contains(&name).then_some(Modality::Fluorescence),
+                    color: job.colors.get(&name).copied().unwrap_or_else(|| display_color(&name)),
+                    name,
+                    calibration,
+                })
+                .collect(),
+        )
     };
     let count = plan.windows.len();
     let writer = PlateWriter::create(job.output, &meta, count, common.overwrite)?;
