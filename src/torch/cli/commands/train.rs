@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use tch::{Device, Tensor};
+use tch::Device;
 
 use super::import::{self, ImportArgs};
 use crate::cli::out_of_memory::guard;
@@ -22,7 +22,6 @@ use crate::training::run::{Run, TrainingEvent, begin, train};
 use crate::training::start::{Start, start};
 use crate::training::state::State;
 use crate::training::{Config, Preset};
-use crate::transfer::upload;
 use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::outputs::Outputs;
 use lapsegan_core::cli::progress::Progress;
@@ -239,7 +238,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
         "warnings": warnings,
         "device": device::name(device),
         "peak_memory_mib": record::peak_memory_mib(),
-        "gpu_memory_mib": driver::used_mib().filter(|_| device != Device::Cpu),
+        "gpu_memory_mib": gpu_memory_mib(device),
     });
     record.write(&args.output, &run.identity.config, &device::name(device), &result)?;
     let at = args.output.display();
@@ -283,12 +282,16 @@ fn arithmetic(args: &RunArgs, wanted: Precision, device: Device) -> Result<Preci
 
 /// Returns the bytes that a run may still take on its device; `None` where nobody tells.
 fn free_memory(device: Device) -> Option<u64> {
-    if device == Device::Cpu {
-        return memory::available();
+    match device {
+        Device::Cuda(index) => driver::memory(index).map(|[free, _]| free),
+        _ => memory::available(),
     }
-    // A GPU tells its memory to who works on it.
-    drop(upload(&Tensor::from(0.0_f32), device));
-    driver::memory().map(|[free, _]| free)
+}
+
+/// Returns the memory of the run's GPU in use; `None` on a CPU.
+fn gpu_memory_mib(device: Device) -> Option<u64> {
+    let Device::Cuda(index) = device else { return None };
+    driver::used_mib(index)
 }
 
 /// Returns how many sequences of a batch are taken at once, where the settings leave that to the program.
@@ -406,7 +409,7 @@ fn watch(run: &Run, state: &mut State, quiet: bool, signals: Signals) -> Result<
                 value("ada_p"),
                 value("spread"),
                 record::peak_memory_mib(),
-                driver::used_mib().map_or_else(String::new, |mib| format!("  GPU {mib} MiB")),
+                gpu_memory_mib(run.device).map_or_else(String::new, |mib| format!("  GPU {mib} MiB")),
             ));
         }
     })?;
