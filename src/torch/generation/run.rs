@@ -200,16 +200,13 @@ impl Generation<'_> {
             labelling: &self.labelling,
             keep,
         };
-        let batches: Vec<_> = self.request.batches().holding(self.wanted()).collect();
-        let indices: Vec<Range<u64>> = batches.iter().map(|(drawn, _)| drawn.clone()).collect();
         let (shape, seed) = (self.sampler.draws(), *seed);
         pipeline::run(
-            indices,
+            self.request.batches().holding(self.wanted()).collect(),
             self.sampler.device() != Device::Cpu,
-            move |drawn| latent::draw(shape, seed, drawn.clone()),
-            |drawn, draws| {
+            move |(drawn, _)| latent::draw(shape, seed, drawn.clone()),
+            |(drawn, kept), draws| {
                 let sequences = self.sampler.synthesise(&draws, settings.truncation_psi);
-                let kept = &batches.iter().find(|(all, _)| all == drawn).expect("one of the batches").1;
                 drawn.clone().zip(sequences).filter(|(index, _)| kept.contains(index)).collect()
             },
             |(index, sequence)| finish.one(index, &sequence),
