@@ -191,6 +191,26 @@ fn weights_that_are_no_numbers_are_refused_by_name() {
 }
 
 #[test]
+fn a_checkpoint_with_another_filter_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, _, newest) = trained(dir.path());
+    let mut tensors: Vec<_> =
+        checkpoint::read(&newest).unwrap().tensors.iter().map(|(n, t)| (n.clone(), t.copy())).collect();
+    let name = "generator_ema.main_convolutions_1.0.modulated_convolution.blur.kernel";
+    let (_, filter) = tensors.iter_mut().find(|(known, _)| known == name).unwrap();
+    *filter *= 2.0;
+    let (path, output) = (dir.path().join("other.safetensors"), dir.path().join("out.ome.zarr"));
+    write_old(&path, side(&newest), &tensors);
+    let (file, out) = (path.to_str().unwrap(), output.to_str().unwrap());
+    fail("generate", &["--checkpoint", file, "--output", out, "--count", "2"], 65, &[name, "[1, 3, 3, 1]"]);
+    assert!(!output.exists());
+    // Networks that only begin with it say that they leave it out.
+    let init = arguments(&data, &dir.path().join("run-2"), &["--init", file]);
+    let said = stderr(&run("train", &init.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert!(said.contains("blur.kernel"), "{said}");
+}
+
+#[test]
 fn side_files_are_not_believed() {
     let dir = tempfile::tempdir().unwrap();
     let (_, _, newest) = trained(dir.path());

@@ -54,7 +54,7 @@ pub fn load(vs: &VarStore, tensors: &Tensors, prefix: &str, file: &str) -> Resul
                 format!("has shape {:?}, expected {:?}", tensor.size(), variable.size()),
             ));
         }
-        if name.rsplit('.').next() == Some(FILTER) && !same_filter(tensor, &variable) {
+        if is_other_filter(&name, tensor, &variable) {
             return Err(wrong(
                 &key,
                 "another filter than [1, 3, 3, 1], which is the only one there is here".into(),
@@ -70,20 +70,20 @@ pub fn load(vs: &VarStore, tensors: &Tensors, prefix: &str, file: &str) -> Resul
     Ok(())
 }
 
-fn same_filter(tensor: &Tensor, expected: &Tensor) -> bool {
-    tensor.to_kind(Kind::Float).allclose(&download(expected), 1e-4, 1e-6, false)
+/// Returns whether a tensor is a filter that is not the one of the networks, which they have without a checkpoint.
+fn is_other_filter(name: &str, tensor: &Tensor, own: &Tensor) -> bool {
+    name.rsplit('.').next() == Some(FILTER)
+        && !tensor.to_kind(Kind::Float).allclose(&download(own), 1e-4, 1e-6, false)
 }
 
 /// Copies what fits and returns the names of the variables that found no tensor of their shape.
 pub fn load_fitting(vs: &VarStore, tensors: &Tensors, prefix: &str) -> Vec<String> {
     let mut left_out = Vec::new();
     for (name, mut variable) in sorted(vs) {
-        // There is one filter only, and it is here already.
-        if name.rsplit('.').next() == Some(FILTER) {
-            continue;
-        }
         match tensors.get(&format!("{prefix}{name}")) {
-            Some(tensor) if tensor.size() == variable.size() => {
+            Some(tensor)
+                if tensor.size() == variable.size() && !is_other_filter(&name, tensor, &variable) =>
+            {
                 tch::no_grad(|| variable.copy_(&tensor.to_kind(Kind::Float)));
             }
             _ => left_out.push(name),
