@@ -5,6 +5,7 @@
 #   LAPSEGAN_CUDA=1       everything a GPU needs, about 5 GB on disk
 #   otherwise             the CPU part of the same build, 437 MB: the wheel holds both halves in separate files
 #
+# FOLDER/include-cuda holds the headers of CUDA (5 MB), against which liblapsegan_cuda.so is compiled on every machine.
 # FOLDER/licenses holds the licence texts of what was fetched.
 set -euo pipefail
 
@@ -22,15 +23,36 @@ if [ -n "${LIBTORCH:-}" ] && [ "$(realpath -m "$LIBTORCH")" != "$(realpath -m "$
   echo "libtorch: using $LIBTORCH"
   exit 0
 fi
-if [ "$(cat "$target/.complete" 2>/dev/null)" = "$version $variant" ] || [ -L "$target" ]; then
-  exit 0
-fi
+[ -L "$target" ] && exit 0
+complete=$([ "$(cat "$target/.complete" 2>/dev/null)" = "$version $variant" ] && echo yes || echo no)
+[ $complete = yes ] && [ -d "$target/include-cuda" ] && exit 0
 command -v python3 >/dev/null || fail "python3 is missing" "install Python 3 (Debian: apt-get install python3 python3-pip)"
 python3 -m pip --version >/dev/null 2>&1 || fail "pip is missing" "install it (Debian: apt-get install python3-pip)"
 
 here=$(dirname "${BASH_SOURCE[0]}")
 work=$(mktemp -d "$(dirname "$(realpath -m "$target")")/.libtorch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+
+# The CPU half names two run-time libraries of the CUDA 13 build; they need no driver.
+cuda=('nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-crt==13.0.*' 'nvidia-cuda-cupti==13.0.*')
+python3 -m pip download --quiet --no-deps --dest "$work/wheels" "${cuda[@]}" >&2
+python3 - "$work" <<'PY'
+import glob, sys, zipfile
+work = sys.argv[1]
+for wheel in glob.glob(f"{work}/wheels/*.whl"):
+    with zipfile.ZipFile(wheel) as z:
+        for name in z.namelist():
+            head, found, path = name.partition("/include/")
+            if found and head.startswith("nvidia/") and path:
+                z.getinfo(name).filename = path
+                z.extract(name, f"{work}/include-cuda")
+PY
+if [ $complete = yes ]; then
+  python3 "$here/keep-licenses.py" "$work/wheels" "$target/licenses"
+  chmod -R u+rwX,go+rX "$work/include-cuda"
+  mv "$work/include-cuda" "$target/include-cuda"
+  exit 0
+fi
 echo "libtorch: downloading $version ($variant)" >&2
 if [ "$variant" = cuda ]; then
   python3 -m pip install --quiet --no-compile --target "$work/site" "torch==$version" >&2
@@ -42,9 +64,6 @@ if [ "$variant" = cuda ]; then
   ln -s site/torch/include "$work/out/include"
 else
   python3 -m pip download --quiet --no-deps --dest "$work/wheels" "torch==$version" >&2
-  # The CPU half names these two run-time libraries of the CUDA 13 build; they need no driver.
-  python3 -m pip download --quiet --no-deps --dest "$work/wheels" \
-    'nvidia-cuda-runtime>=13,<14' 'nvidia-cuda-cupti>=13,<14' >&2
   mkdir -p "$work/out/lib"
   python3 "$here/keep-licenses.py" "$work/wheels" "$work/out/licenses"
   python3 - "$work" <<'PY'
@@ -66,6 +85,7 @@ if lib:
 shutil.move(f"{work}/headers/torch/include", f"{work}/out/include")
 PY
 fi
+mv "$work/include-cuda" "$work/out/include-cuda"
 printf '%s\n' "$version $variant" >"$work/out/.complete"
 # mktemp makes the folder private; other users of the checkout must be able to read it.
 chmod -R u+rwX,go+rX "$work/out"

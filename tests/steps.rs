@@ -13,7 +13,7 @@ use lapsegan::transfer::without_transfers;
 use tch::{Device, Kind, Tensor};
 
 /// Returns a preset with narrow networks: the number of operators does not depend on widths.
-fn narrow(preset: Preset, size: usize, precision: Precision) -> Config {
+pub(crate) fn narrow(preset: Preset, size: usize, precision: Precision) -> Config {
     let mut config = preset.config(2, 3, size);
     config.model.precision = precision;
     config.model.generator.channels.fill(8);

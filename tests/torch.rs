@@ -13,6 +13,7 @@ mod cli {
     mod train_folder;
 }
 mod docs;
+mod graphs;
 /// Every command again and again, with something wrong each time, by fixed seeds: nothing of the user's may be lost.
 mod drivers {
     mod commands;

@@ -18,6 +18,8 @@ pub mod driver;
 
 pub mod operators;
 
+pub mod graphs;
+
 pub mod model;
 
 pub mod losses;

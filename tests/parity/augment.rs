@@ -2,7 +2,7 @@
 
 use lapsegan::model::Logits;
 use lapsegan::training::augment::Geometry;
-use lapsegan::training::augment::controller::{AdaConfig, Controller, Signal};
+use lapsegan::training::augment::controller::{AdaConfig, Controller, Signal, statistic};
 use lapsegan::training::augment::plan::{mirror, quarter_turns, shift};
 use lapsegan::training::augment::published::{PublishedWarps, anisotropic, isotropic, rotation};
 use lapsegan::training::augment::warp::{Matrix, thetas, warp};
@@ -34,7 +34,7 @@ fn the_probability_follows_its_trajectories() {
             for (call, (real, p)) in is_real.iter().zip(&expected).enumerate() {
                 if *real == 0 {
                     let at = |key: &str| case.get(key).get(call as i64);
-                    controller.observe(&[Logits { scalar: at("scalar"), pixel: at("pixel") }]);
+                    controller.observe(&statistic(&Logits { scalar: at("scalar"), pixel: at("pixel") }));
                     controller.adapt(&config);
                 }
                 assert!(

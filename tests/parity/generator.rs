@@ -55,8 +55,8 @@ fn check(case: &Case) {
     let from_buffers = generator.synthesise(&ws, &mut generator.fixed_noise());
     case.expect("out.image_z1_buffers", &from_buffers, FORWARD);
 
-    let mixed =
-        generator.mix(&w1, &generator.map(case.get("in.z2")), case.get("in.inject_index").int64_value(&[]));
+    let first = generator.first_slots(case.get("in.inject_index").int64_value(&[]));
+    let mixed = generator.mix(&w1, &generator.map(case.get("in.z2")), &first);
     let synthesise = |ws: &Tensor| generator.synthesise(ws, &mut |_, layer, _| given(layer));
     case.expect("out.image_mix", &synthesise(&mixed), FORWARD);
     if case.has("out.latent_mix") {

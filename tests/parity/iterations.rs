@@ -1,8 +1,8 @@
 //! `train_iterations`: whole iterations of both networks with recorded draws, through the phases that training uses.
 
-use lapsegan::model::DiscriminatorConfig;
 use lapsegan::model::noise::LayerNoise;
 use lapsegan::model::weights;
+use lapsegan::model::{DiscriminatorConfig, Generator};
 use lapsegan::optim::ema;
 use lapsegan::training::Preset;
 use lapsegan::training::config::{Config, TrainingConfig};
@@ -47,7 +47,7 @@ fn check(case: &Case) {
             it.has("wrong_order_perm").then(|| (count, it.get("wrong_order_perm").to_kind(tch::Kind::Int64)));
         let part = DiscriminatorPart {
             real,
-            latents: latents(&it.below("dstep."), domains),
+            latents: latents(&it.below("dstep."), &state.generator.net, domains),
             wrong_order,
             augmentations: None,
         };
@@ -79,7 +79,10 @@ fn check(case: &Case) {
             log(iteration, 0, &cut_mix_consistency(&mut state, recipe, &shown, it.get("cutmix_map_cons")));
         }
         let top_k_fraction = [1.0, 0.875, 0.75][iteration as usize - 1];
-        let part = GeneratorPart { latents: latents(&it.below("gstep."), domains), augmentation: None };
+        let part = GeneratorPart {
+            latents: latents(&it.below("gstep."), &state.generator.net, domains),
+            augmentation: None,
+        };
         let values = generator_main(&mut state, recipe, weight, top_k_fraction, &[part]);
         near(&values, "loss_generator", case.get("log.loss_generator").double_value(&[g_logged]));
         near(
@@ -91,7 +94,8 @@ fn check(case: &Case) {
         log(iteration, 1, &values);
         if it.has("plstep.pl_noise") {
             let step = it.below("plstep.");
-            let parts = [(latents(&step, domains), step.get("pl_noise").shallow_clone())];
+            let parts =
+                [(latents(&step, &state.generator.net, domains), step.get("pl_noise").shallow_clone())];
             let values = generator_path_length(&mut state, recipe, &parts);
             near(&values, "path_length", case.get("log.path_length").double_value(&[0]));
             log(iteration, 1, &values);
@@ -143,9 +147,11 @@ fn compare<N>(case: &Case, prefix: &str, network: &NetworkState<N>, bound: &dyn 
     assert!(compared > 0, "{}nothing below {prefix}", case.name);
 }
 
-fn latents(case: &Case, domains: i64) -> Latents {
-    let mixed =
-        case.has("z2").then(|| (case.get("z2").shallow_clone(), case.get("inject_index").int64_value(&[])));
+fn latents(case: &Case, generator: &Generator, domains: i64) -> Latents {
+    let mixed = case.has("z2").then(|| {
+        let inject_index = case.get("inject_index").int64_value(&[]);
+        [case.get("z2").shallow_clone(), generator.first_slots(inject_index)]
+    });
     let noise = (0..)
         .map(|layer| if layer == 0 { "noise.start".to_owned() } else { format!("noise.{}", layer - 1) })
         .map_while(|key| case.has(&key).then(|| case.get(&key).shallow_clone()))

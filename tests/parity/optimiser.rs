@@ -21,7 +21,8 @@ fn adam_follows_the_golden_steps_with_zero_gradients_not_skipped() {
                 assert!(error <= allowed, "{key} after step {step}: {error:e}");
             }
         }
-        let moments = adam.state()[0].as_ref().unwrap();
+        let state = adam.state();
+        let moments = state[0].as_ref().unwrap();
         case.expect("adam.out.p_exp_avg", &moments.exp_avg, FORWARD);
         case.expect("adam.out.p_exp_avg_sq", &moments.exp_avg_sq, FORWARD);
     }

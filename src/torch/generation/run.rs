@@ -10,6 +10,7 @@ use super::labelling::{LabelPlan, Labelling};
 use super::sample::array;
 use super::settings::GenerationSettings;
 use super::{Batches, GenerationError, Sampler, latent, pipeline, sample};
+use crate::graphs;
 use crate::model::ModelConfig;
 use crate::model::size::{Use, expect_room};
 use crate::training::checkpoint::Checkpoint;
@@ -92,7 +93,9 @@ impl<'a> Request<'a> {
         let model = ModelConfig { precision: self.settings.precision, ..manifest.config.model.clone() };
         expect_room(&model, Use::Generate)?;
         let file = self.checkpoint.path.display().to_string();
-        let sampler = Sampler::new(&model, &self.checkpoint.tensors, &file, device)?;
+        // Only what is wished for may fail.
+        let recorder = graphs::recorder(device, self.settings.graphs).unwrap_or_default();
+        let sampler = Sampler::new(&model, &self.checkpoint.tensors, &file, device)?.recorded_by(recorder);
         let labelling = match plan {
             LabelPlan::None(_) => Labelling::None,
             LabelPlan::Joint(mapped) => Labelling::Joint {
@@ -176,6 +179,8 @@ impl Generation<'_> {
         let mut common = json!({ "checkpoint_sha256": checkpoint.manifest.tensors_sha256 });
         if let (Value::Object(all), Value::Object(more)) = (&mut common, json!(settings)) {
             all.extend(more);
+            // A matter of the machine.
+            all.remove("graphs");
         }
         Part {
             index,

@@ -1,10 +1,14 @@
 //! Sequences from a trained generator.
 
+use std::cell::RefCell;
+
 use ndarray::{Array4, Axis};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::latent::{SequenceDraws, truncate, w_avg};
+use crate::graphs::Recorder;
+use crate::graphs::replayed::{Execution, Leaves, Replayed};
 use crate::model::noise::DrawShape;
 use crate::model::weights::{self, Tensors};
 use crate::model::{Generator, ModelConfig, ModelError};
@@ -18,6 +22,28 @@ pub struct Sampler {
     generator: Generator,
     w_avg: Tensor,
     device: Device,
+    recorded: Option<Recorded>,
+}
+
+/// What replays the generator.
+#[derive(Debug)]
+struct Recorded {
+    recorder: Box<dyn Recorder>,
+    images: RefCell<Replayed<Images>>,
+}
+
+/// Sequences of a batch. `[N, C, T, H, W]`
+#[derive(Debug)]
+struct Images(Tensor);
+
+impl Leaves for Images {
+    fn handles(&self) -> Self {
+        Self(self.0.shallow_clone())
+    }
+
+    fn numbers(&self) -> Vec<Tensor> {
+        vec![self.0.mean(Kind::Float), self.0.square().mean(Kind::Float)]
+    }
 }
 
 impl Sampler {
@@ -37,7 +63,14 @@ impl Sampler {
         weights::load(&vs, tensors, "generator_ema.", file)?;
         vs.freeze();
         let w_avg = w_avg(&generator, device);
-        Ok(Self { generator, w_avg, device })
+        Ok(Self { generator, w_avg, device, recorded: None })
+    }
+
+    /// Replays the generator from the third batch of one size on, where there is a recorder.
+    #[must_use]
+    pub fn recorded_by(self, recorder: Option<Box<dyn Recorder>>) -> Self {
+        let recorded = |recorder| Recorded { recorder, images: RefCell::default() };
+        Self { recorded: recorder.map(recorded), ..self }
     }
 
     /// Returns the shape of what is drawn for a sequence.
@@ -56,13 +89,32 @@ impl Sampler {
     /// Fresh noise in every layer and domain, keyed like the latents by (seed, index).
     pub fn synthesise(&self, draws: &SequenceDraws, truncation_psi: f64) -> Vec<Tensor> {
         let draws = draws.upload(self.device);
-        let images = tch::no_grad(|| {
-            let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
-            let ws = self.generator.broadcast(&w);
-            let images = self.generator.synthesise(&ws, &mut draws.noise.source());
-            download_batch(&images.clamp(0.0, 1.0).contiguous())
+        let images = tch::no_grad(|| match &self.recorded {
+            Some(Recorded { recorder, images }) => {
+                let noise = draws.noise.0.iter().flatten();
+                let step = Execution {
+                    key: vec![truncation_psi.to_bits() as i64],
+                    inputs: std::iter::once(&draws.z).chain(noise).map(Tensor::shallow_clone).collect(),
+                    context: &mut (),
+                    run: |(): &mut ()| Images(self.images(&draws, truncation_psi)),
+                    written: |(): &()| Vec::new(),
+                };
+                let (images, problem) = images.borrow_mut().run(&**recorder, step);
+                if let Some(problem) = problem {
+                    tracing::warn!("the generator runs without a CUDA graph: {problem}");
+                }
+                images.0
+            }
+            None => self.images(&draws, truncation_psi),
         });
-        images.unbind(0)
+        download_batch(&images).unbind(0)
+    }
+
+    fn images(&self, draws: &SequenceDraws, truncation_psi: f64) -> Tensor {
+        let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
+        let ws = self.generator.broadcast(&w);
+        let images = self.generator.synthesise(&ws, &mut draws.noise.source());
+        images.clamp(0.0, 1.0).contiguous()
     }
 }
 
@@ -85,4 +137,33 @@ pub fn counts(sequence: &Array4<f32>, data: &PlateMeta) -> Array4<u16> {
             .zip_mut_with(&values, |count, &value| *count = channel.calibration.counts(value));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generation::latent;
+    use crate::graphs::emulated::EmulatedRecorder;
+    use crate::model::composed;
+    use crate::training::Preset;
+    use crate::training::state::State;
+
+    #[test]
+    fn a_replayed_generator_makes_the_same_sequences() {
+        let config = Preset::Tiny.config(2, 3, 16);
+        let state = State::new(&config, 5, Device::Cpu);
+        let named = |(name, tensor): (String, Tensor)| (format!("generator_ema.{name}"), tensor);
+        let tensors: Tensors = weights::sorted(&state.generator_ema.vs).into_iter().map(named).collect();
+        let sampler = || Sampler::new(&config.model, &tensors, "test", Device::Cpu).unwrap();
+        let (plain, replayed) = (sampler(), sampler().recorded_by(Some(Box::new(EmulatedRecorder))));
+        // The last batch is smaller, and the pull to the mean changes.
+        for (range, psi) in
+            [(0..4, 0.7), (4..8, 0.7), (8..12, 0.7), (12..16, 0.7), (16..18, 0.7), (16..20, 1.0)]
+        {
+            let draws = latent::draw(plain.draws(), 9, range);
+            let [a, b] = [&plain, &replayed].map(|sampler| composed(|| sampler.synthesise(&draws, psi)));
+            assert!(a == b && a[0].size() == [2, 3, 16, 16]);
+        }
+        assert_eq!(replayed.recorded.as_ref().unwrap().images.borrow().recordings(), 1);
+    }
 }

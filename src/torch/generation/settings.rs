@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::GenerationError;
+use crate::graphs::Graphs;
 use crate::model::Precision;
 use lapsegan_core::plate::names::{PLAIN, is_plain};
 
@@ -18,6 +19,9 @@ pub struct GenerationSettings {
     pub batch: u64,
     /// Arithmetic of the generator.
     pub precision: Precision,
+    /// On a GPU, replay the generator as a CUDA graph: "auto" or "off". The sequences are the same.
+    #[serde(default)]
+    pub graphs: Graphs,
     /// Where the labels come from.
     pub label_route: Route,
     /// Channel whose brightness marks the objects; empty for the last one of fluorescence.
@@ -58,6 +62,7 @@ impl GenerationSettings {
             truncation_psi: 1.0,
             batch: 32,
             precision: Precision::Float32,
+            graphs: Graphs::Auto,
             label_route: Route::Auto,
             label_channel: String::new(),
             label_name: String::new(),
@@ -80,6 +85,12 @@ impl GenerationSettings {
                 self.count, self.batch
             );
             return wrong(message, "make several plates with different seeds for more");
+        }
+        if self.graphs == Graphs::On {
+            return wrong(
+                "graphs = \"on\": expected auto or off".into(),
+                "auto takes them wherever they can be had",
+            );
         }
         if !self.label_name.is_empty() && !is_plain(&self.label_name) {
             let message = format!("--label-name {:.120}: is not made of {PLAIN}", self.label_name);

@@ -77,13 +77,17 @@ impl Generator {
         w.unsqueeze(1).expand([-1, self.latent_slots, -1], false)
     }
 
-    /// Mixes styles: slots below `inject_index` from the first latents, the others from the second.
+    /// Mixes styles: slots where `first` is set from the first latents, the others from the second.
     ///
-    /// `w1, w2 [N, Z] -> ws [N, L, Z]`
-    pub fn mix(&self, w1: &Tensor, w2: &Tensor, inject_index: i64) -> Tensor {
-        let first = w1.unsqueeze(1).expand([-1, inject_index, -1], false);
-        let second = w2.unsqueeze(1).expand([-1, self.latent_slots - inject_index, -1], false);
-        Tensor::cat(&[first, second], 1)
+    /// `w1, w2 [N, Z]`, `first [L, 1]`, see [`Generator::first_slots`] `-> ws [N, L, Z]`
+    pub fn mix(&self, w1: &Tensor, w2: &Tensor, first: &Tensor) -> Tensor {
+        w1.unsqueeze(1).where_self(first, &w2.unsqueeze(1))
+    }
+
+    /// Returns which slots are below `inject_index`, on the CPU. `[L, 1]`, bool
+    pub fn first_slots(&self, inject_index: i64) -> Tensor {
+        let slots: Vec<bool> = (0..self.latent_slots).map(|slot| slot < inject_index).collect();
+        Tensor::from_slice(&slots).unsqueeze(1)
     }
 
     /// Synthesises sequences from one latent per layer. `ws [N, L, Z] -> [N, C, T, H, W]`, unbounded, data is in [0, 1].

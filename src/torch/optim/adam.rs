@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::lists::{self, AdamLists};
-use crate::transfer::upload;
+use crate::transfer::{download, upload};
 
 /// Settings of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,9 +27,12 @@ pub struct Adam {
     parameters: Vec<Tensor>,
     learning_rates: Vec<f64>,
     /// State per parameter; `None` until it gets its first gradient.
+    /// Their steps are those of the time when the groups were made.
     state: Vec<Option<Moments>>,
     /// The parameters with state, by learning rate; empty until the next step after a change.
     groups: Vec<Group>,
+    /// How often the groups were made.
+    layout: u64,
 }
 
 /// State of one parameter.
@@ -61,7 +64,7 @@ impl Adam {
     pub fn new(config: AdamConfig, parameters: Vec<Tensor>, learning_rates: Vec<f64>) -> Self {
         assert_eq!(parameters.len(), learning_rates.len(), "one learning rate per parameter");
         let state = parameters.iter().map(|_| None).collect();
-        Self { config, parameters, learning_rates, state, groups: Vec::new() }
+        Self { config, parameters, learning_rates, state, groups: Vec::new(), layout: 0 }
     }
 
     /// Returns the parameters in their order.
@@ -69,32 +72,64 @@ impl Adam {
         &self.parameters
     }
 
-    /// Returns the state per parameter, in their order; `None` for one that never had a gradient.
-    pub fn state(&self) -> &[Option<Moments>] {
-        &self.state
+    /// Returns the state per parameter, in their order; `None` for one that never had a gradient. The host waits for the
+    /// device.
+    pub fn state(&self) -> Vec<Option<Moments>> {
+        let mut steps: Vec<Option<i64>> =
+            self.state.iter().map(|moments| moments.as_ref().map(|moments| moments.step)).collect();
+        for group in &self.groups {
+            let counters = Vec::<f32>::try_from(download(&group.counters)).expect("one number per member");
+            for (&member, counter) in group.members.iter().zip(counters) {
+                steps[member] = Some(counter as i64);
+            }
+        }
+        let moments = |(moments, step): (&Option<Moments>, Option<i64>)| {
+            let Moments { exp_avg, exp_avg_sq, .. } = moments.as_ref()?;
+            Some(Moments {
+                step: step?,
+                exp_avg: exp_avg.shallow_clone(),
+                exp_avg_sq: exp_avg_sq.shallow_clone(),
+            })
+        };
+        self.state.iter().zip(steps).map(moments).collect()
     }
 
     /// Replaces the state of a parameter; its moments must have the parameter's shape and device.
     pub fn set_state(&mut self, index: usize, moments: Option<Moments>) {
-        self.state[index] = moments;
+        self.state = self.state();
         self.groups.clear();
+        self.state[index] = moments;
+    }
+
+    /// Returns a number that changes where a step begins to work on other tensors than the one before.
+    pub fn layout(&self) -> u64 {
+        self.layout
+    }
+
+    /// Returns all tensors that a step writes: parameters, moments, counters.
+    pub fn written(&self) -> Vec<Tensor> {
+        let moments = self.state.iter().flatten().flat_map(|m| [&m.exp_avg, &m.exp_avg_sq]);
+        let counters = self.groups.iter().map(|group| &group.counters);
+        // Without a graph: they are restored in place.
+        self.parameters.iter().chain(moments).chain(counters).map(Tensor::detach).collect()
     }
 
     /// Takes one step along gradients in the order of the parameters.
     pub fn step(&mut self, gradients: &[Option<Tensor>]) {
         assert_eq!(gradients.len(), self.parameters.len(), "one gradient per parameter");
-        for (index, gradient) in gradients.iter().enumerate() {
-            if gradient.is_some() && self.state[index].is_none() {
-                let zeros = || self.parameters[index].zeros_like();
-                let moments = Moments { step: 0, exp_avg: zeros(), exp_avg_sq: zeros() };
-                self.set_state(index, Some(moments));
-            }
+        let is_new = |&index: &usize| gradients[index].is_some() && self.state[index].is_none();
+        let new: Vec<usize> = (0..gradients.len()).filter(is_new).collect();
+        if !new.is_empty() {
+            self.state = self.state();
+            self.groups.clear();
+        }
+        for index in new {
+            let zeros = || tch::no_grad(|| self.parameters[index].zeros_like());
+            self.state[index] = Some(Moments { step: 0, exp_avg: zeros(), exp_avg_sq: zeros() });
         }
         if self.groups.is_empty() {
             self.groups = self.group();
-        }
-        for moments in self.state.iter_mut().flatten() {
-            moments.step += 1;
+            self.layout += 1;
         }
         for group in &mut self.groups {
             let _ = tch::no_grad(|| group.counters.g_add_scalar_(1.0));

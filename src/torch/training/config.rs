@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainingError;
 use super::augment::controller::AdaConfig;
 use super::micro_batch::MicroBatch;
+use crate::graphs::Graphs;
 use crate::model::ModelConfig;
 
 /// Everything a run is determined by, besides data, seed and threads.
@@ -29,6 +30,10 @@ pub struct TrainingConfig {
     /// Most sequences at once in memory: larger batches are taken in parts whose gradients add up; 0 takes all at once,
     /// "auto" as many as are estimated to fit. Minibatch statistics, top-k and the mean path length are those of a part.
     pub micro_batch: MicroBatch,
+    /// On a GPU, record each step once and replay it as a CUDA graph: "auto" as far as it goes, "on" or an error, "off".
+    /// The numbers are the same.
+    #[serde(default)]
+    pub graphs: Graphs,
     /// Learning rate of the generator's synthesis part.
     pub generator_lr: f64,
     /// Learning rate of the mapping network, as a factor on `generator_lr`.

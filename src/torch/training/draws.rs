@@ -67,8 +67,9 @@ impl Caller {
 pub struct Latents {
     /// `[N, Z]`
     pub z: Tensor,
-    /// Second latents `[N, Z]` and the slot from which on they take over.
-    pub mixed: Option<(Tensor, i64)>,
+    /// Where styles may be mixed: second latents `[N, Z]`, and the slots that stay with the first, all of them where they
+    /// are not mixed this time. `[L, 1]`, bool
+    pub mixed: Option<[Tensor; 2]>,
     /// Noise by domain and layer.
     pub noise: LayerNoise,
 }
@@ -90,9 +91,9 @@ impl Latents {
         let latent = |stream| upload(&key.randn(stream, &[], &[n, generator.latent_size()]), device);
         let mut rng = key.rng(mixes);
         // Reference: the second latent always controls at least the last two slots.
-        let mixed = rng
-            .random_bool(mixing)
-            .then(|| (latent(mixes), rng.random_range(1..=generator.latent_slots() - 2)));
+        let slots = generator.latent_slots();
+        let kept = if rng.random_bool(mixing) { rng.random_range(1..=slots - 2) } else { slots };
+        let mixed = (mixing > 0.0).then(|| [latent(mixes), upload(&generator.first_slots(kept), device)]);
         let noise = LayerNoise::new(generator.draws(), n, |domain, layer, shape| {
             upload(&key.randn(noises, &[domain as u64, layer as u64], &shape), device)
         });
@@ -103,7 +104,7 @@ impl Latents {
     pub fn map(&self, generator: &Generator) -> Tensor {
         let w = generator.map(&self.z);
         match &self.mixed {
-            Some((z, inject_index)) => generator.mix(&w, &generator.map(z), *inject_index),
+            Some([z, first]) => generator.mix(&w, &generator.map(z), first),
             None => generator.broadcast(&w),
         }
     }
@@ -111,6 +112,13 @@ impl Latents {
     /// Synthesises sequences from mapped latents. `ws [N, L, Z] -> [N, C, T, H, W]`
     pub fn synthesise(&self, generator: &Generator, ws: &Tensor) -> Tensor {
         generator.synthesise(ws, &mut self.noise.source())
+    }
+
+    /// Returns handles of all tensors, always in the same order.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        let mixed = self.mixed.iter().flatten();
+        let noise = self.noise.0.iter().flatten();
+        std::iter::once(&self.z).chain(mixed).chain(noise).map(Tensor::shallow_clone).collect()
     }
 
     /// Maps and synthesises.

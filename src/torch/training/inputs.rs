@@ -101,7 +101,7 @@ impl Inputs<'_> {
     fn augmentation(&self, state: &State, n: i64, key: Key, stream: Stream) -> Option<Augmenter> {
         let (ada, p) = (&self.config.ada, state.ada.p);
         let draw = || Augmentation::draw(ada.geometry, n as usize, self.size(), p, &mut key.rng(stream));
-        (ada.enabled && p > 0.0).then(|| draw().upload(self.size(), self.real.device()))
+        ada.enabled.then(|| draw().upload(self.size(), self.real.device()))
     }
 
     fn key(&self, part: u64) -> Key {
@@ -205,10 +205,11 @@ mod tests {
 
     /// Everything that is drawn for a part, but for image noise: names, and tensors that may be compared.
     fn draws(latents: &Latents, rest: &str, domains: usize) -> (String, Vec<Tensor>) {
-        let (second, slot) = latents.mixed.as_ref().map(|(z, slot)| (z, *slot)).unzip();
+        let [second, slots] = latents.mixed.as_ref().expect("styles are mixed");
         let noise = latents.noise.0[..domains].iter().flatten();
-        let tensors = std::iter::once(&latents.z).chain(second).chain(noise).map(Tensor::shallow_clone);
-        (format!("{rest} {slot:?}"), tensors.collect())
+        let tensors = [&latents.z, second].into_iter().chain(noise).map(Tensor::shallow_clone);
+        let slots = Vec::<bool>::try_from(slots.squeeze()).unwrap();
+        (format!("{rest} {slots:?}"), tensors.collect())
     }
 
     /// Returns what is drawn for the first `parts` parts of every step.

@@ -1,7 +1,7 @@
 //! Adversarial training, resumable bit by bit on the CPU.
 //!
-//! Start with [`run`]: its loop is the algorithm. [`phases`] holds the optimiser steps, [`schedule`] says when each is
-//! due, [`checkpoint`] what a run needs to go on. Every random number is drawn in [`inputs`] before the steps, under a
+//! Start with [`iteration`], the algorithm, and [`run`], the loop around it. [`phases`] holds the optimiser steps,
+//! [`schedule`] says when each is due, [`steps`] how they are executed, [`checkpoint`] what a run needs to go on. Every random number is drawn in [`inputs`] before the steps, under a
 //! key of stream, seed, iteration and part, so that resuming needs only the iteration counter.
 
 pub mod augment;
@@ -10,6 +10,7 @@ pub mod config;
 pub mod draws;
 pub mod health;
 pub mod inputs;
+pub mod iteration;
 pub mod loader;
 pub mod micro_batch;
 pub mod phases;
@@ -20,7 +21,9 @@ pub mod schedule;
 pub mod start;
 pub mod state;
 pub mod stats;
+pub mod steps;
 pub mod tensorboard;
+pub mod work;
 
 pub use config::{Config, TrainingConfig};
 pub use preset::Preset;
@@ -51,6 +54,12 @@ pub enum TrainingError {
         actual: String,
         /// What would work.
         expected: String,
+    },
+    /// CUDA graphs that were asked for, where they cannot be had.
+    #[error("training.graphs = \"on\": {problem}")]
+    Graphs {
+        /// What cannot be recorded, and why.
+        problem: String,
     },
     /// A checkpoint that does not belong to this run.
     #[error("{path}: checkpoint differs from this run in {}", fields.join("; "))]
@@ -105,7 +114,7 @@ impl Advice for TrainingError {
         match self {
             Self::Data(error) => error.exit(),
             Self::Model(error) => error.exit(),
-            Self::Config { .. } => Exit::Usage,
+            Self::Config { .. } | Self::Graphs { .. } => Exit::Usage,
             Self::OtherRun { .. } | Self::Checkpoint { .. } => Exit::BadInput,
             Self::Diverged { .. } | Self::Collapsed { .. } => Exit::Failed,
             Self::Stopped { exit, .. } => *exit,
@@ -122,6 +131,10 @@ impl Advice for TrainingError {
             Self::Config { .. } => {
                 Some("start from a preset and change one field at a time with --set".into())
             }
+            Self::Graphs { .. } => Some(
+                "with training.graphs = \"auto\" whatever cannot be recorded is executed without a graph"
+                    .into(),
+            ),
             Self::OtherRun { .. } => Some(
                 "resume with the run's own config.toml and data, or start a new --output from it with --init"
                     .into(),

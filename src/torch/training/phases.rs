@@ -6,7 +6,7 @@
 use tch::{Kind, Tensor};
 
 use super::augment::Augmenter;
-use super::augment::controller::Signal;
+use super::augment::controller::{Signal, statistic};
 use super::config::TrainingConfig;
 use super::draws::Latents;
 use super::schedule::kept;
@@ -21,6 +21,9 @@ use crate::optim::{Adam, gradients};
 
 /// Named values of a step, still on the device.
 pub type Values = Vec<(&'static str, Tensor)>;
+
+/// The value that adaptive augmentation follows.
+pub const ADA_SIGNAL: &str = "ada_signal";
 
 /// What a discriminator step starts from: a part of the batch with its draws.
 #[derive(Debug)]
@@ -59,6 +62,19 @@ pub struct Shown {
     pub pixel_generated: Tensor,
 }
 
+impl Shown {
+    /// Returns handles of the same tensors.
+    #[must_use]
+    pub fn shallow_clone(&self) -> Self {
+        Self {
+            real: self.real.shallow_clone(),
+            generated: self.generated.shallow_clone(),
+            pixel_real: self.pixel_real.shallow_clone(),
+            pixel_generated: self.pixel_generated.shallow_clone(),
+        }
+    }
+}
+
 /// Dmain: push logits of real sequences up, of generated ones down.
 pub fn discriminator_main(
     state: &mut State,
@@ -68,7 +84,6 @@ pub fn discriminator_main(
 ) -> (Values, Vec<Shown>) {
     let mut step = Step::new(parts.len());
     let mut shown = Vec::new();
-    let mut observed = Vec::new();
     for part in parts {
         let n = part.real.size()[0];
         let mut generated = tch::no_grad(|| part.latents.generate(&state.generator.net));
@@ -95,10 +110,10 @@ pub fn discriminator_main(
             pixel_real: on_real.pixel.detach(),
             pixel_generated: on_generated.pixel.detach().narrow(0, 0, n),
         });
-        observed.push(if config.ada.signal == Signal::Real { on_real } else { on_generated });
-    }
-    if config.ada.enabled {
-        state.ada.observe(&observed);
+        if config.ada.enabled {
+            let seen = if config.ada.signal == Signal::Real { on_real } else { on_generated };
+            step.value(ADA_SIGNAL, &statistic(&seen));
+        }
     }
     let values =
         step.take(&mut state.discriminator_adam, config.gradient_clip, "gradient_norm_discriminator");
@@ -162,7 +177,6 @@ pub fn generator_main(
     parts: &[GeneratorPart],
 ) -> Values {
     let mut step = Step::new(parts.len());
-    let mut observed = Vec::new();
     for part in parts {
         let generated = part.latents.generate(&state.generator.net);
         let generated = match &part.augmentation {
@@ -176,10 +190,9 @@ pub fn generator_main(
         step.add(&(&scalar + &pixel), &state.generator_adam);
         step.value("loss_generator", &scalar);
         step.value("loss_generator_pixel", &pixel);
-        observed.push(logits);
-    }
-    if config.ada.enabled && config.ada.signal == Signal::Generated {
-        state.ada.observe(&observed);
+        if config.ada.enabled && config.ada.signal == Signal::Generated {
+            step.value(ADA_SIGNAL, &statistic(&logits));
+        }
     }
     step.take(&mut state.generator_adam, config.gradient_clip, "gradient_norm_generator")
 }
@@ -204,7 +217,8 @@ pub fn generator_path_length(
         step.value("path_length", &term.length);
         means.push(term.mean);
     }
-    state.path_length_mean = Tensor::stack(&means, 0).mean(Kind::Float);
+    // In place: a recorded step reads the same tensor again.
+    state.path_length_mean.copy_(&Tensor::stack(&means, 0).mean(Kind::Float));
     step.take(&mut state.generator_adam, config.gradient_clip, "gradient_norm_path_length")
 }
 

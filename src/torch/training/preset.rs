@@ -8,6 +8,7 @@ use super::config::{
     Config, CutMixConfig, PathLengthConfig, TopKConfig, TrainingConfig, TrapConfig, WrongOrderConfig,
 };
 use super::micro_batch::MicroBatch;
+use crate::graphs::Graphs;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
 
 /// A named configuration.
@@ -128,6 +129,7 @@ fn tiny_recipe() -> TrainingConfig {
         kimg: 20.0,
         batch: 8,
         micro_batch: MicroBatch::Size(0),
+        graphs: Graphs::Auto,
         generator_lr: 4e-3,
         mapping_lr_factor: 0.01,
         discriminator_lr: 4e-3,
@@ -175,6 +177,7 @@ fn published_recipe(preset: Preset) -> TrainingConfig {
         kimg: 800.0,
         batch: 24,
         micro_batch: MicroBatch::Size(0),
+        graphs: Graphs::Auto,
         generator_lr: 2e-4,
         mapping_lr_factor: 0.01,
         discriminator_lr: 6e-4,

@@ -8,14 +8,13 @@ use tch::{Device, Tensor};
 use super::checkpoint::{self, Identity};
 use super::health::{Health, expect_finite};
 use super::inputs::Inputs;
+use super::iteration::iterate;
 use super::loader::{Dataset, Symmetry};
-use super::phases;
-use super::schedule::{self, Phase};
+use super::schedule;
 use super::state::State;
 use super::stats;
+use super::steps::Steps;
 use super::{TrainingError, samples, tensorboard};
-use crate::losses::cut_mix::Cut;
-use crate::optim::ema;
 use lapsegan_core::error::DataError;
 use lapsegan_core::error::Exit;
 
@@ -68,7 +67,7 @@ pub fn begin(folder: &Path, state: &State, identity: &Identity, device: Device) 
 
 /// Trains until the configured kimg, and returns the last checkpoint.
 ///
-/// The run folder was prepared by [`begin`]. `stop` is asked once per iteration; a reason makes the loop write a checkpoint and return
+/// The run folder was prepared by [`begin`]. `steps` executes the phases. `stop` is asked once per iteration; a reason makes the loop write a checkpoint and return
 /// [`TrainingError::Stopped`].
 ///
 /// # Errors
@@ -76,6 +75,7 @@ pub fn begin(folder: &Path, state: &State, identity: &Identity, device: Device) 
 pub fn train(
     run: &Run,
     state: &mut State,
+    steps: &mut Steps,
     stop: &dyn Fn() -> Option<(String, Exit)>,
     watch: &mut dyn FnMut(TrainingEvent),
 ) -> Result<PathBuf, TrainingError> {
@@ -97,38 +97,7 @@ pub fn train(
         let weight = run.dataset.trap_weights.as_ref().filter(|_| moment.trap);
         let inputs =
             Inputs { config, moment, run_seed: run.identity.seed, iteration: state.iteration, real: &real };
-        let cut_mix = inputs.cut_mix();
-        let mut shown = Vec::new();
-
-        for phase in schedule::due(state.iteration, config, cut_mix.is_some()) {
-            let values = match phase {
-                Phase::DiscriminatorMain => {
-                    let parts = inputs.discriminator(state);
-                    let (values, seen) = phases::discriminator_main(state, config, weight, &parts);
-                    shown = seen;
-                    values
-                }
-                Phase::DiscriminatorR1 => phases::discriminator_r1(state, config, &mut shown),
-                Phase::CutMix => phases::cut_mix(state, config, &shown, &map(cut_mix.map(|c| c[0]), &real)),
-                Phase::CutMixConsistency => {
-                    phases::cut_mix_consistency(state, config, &shown, &map(cut_mix.map(|c| c[1]), &real))
-                }
-                Phase::GeneratorMain => {
-                    let parts = inputs.generator(state);
-                    phases::generator_main(state, config, weight, moment.top_k_fraction, &parts)
-                }
-                Phase::PathLength => {
-                    let parts = inputs.path_length(state);
-                    phases::generator_path_length(state, config, &parts)
-                }
-            };
-            state.since_tick.add(values);
-            state.ada.adapt(&config.ada);
-        }
-
-        // Gema: the average that images are made from.
-        let decay = ema::decay(config.ema_half_life_kimg, config.ema_rampup, state.kimg(), config.batch);
-        ema::update(&mut state.generator_ema.parameters, &state.generator.parameters, decay);
+        iterate(&inputs, weight, state, steps)?;
         state.sequences_seen += config.batch as u64;
         watch(TrainingEvent::Progress(state.kimg()));
 
@@ -164,12 +133,6 @@ pub fn train(
     let last = checkpoint::save(&checkpoints, state, &run.identity)?;
     checkpoint::prune(&checkpoints, config.keep_checkpoints)?;
     Ok(last)
-}
-
-/// Returns the map of a cut for images like `real`. `[1, 1, 1, H, W]`
-fn map(cut: Option<Cut>, real: &Tensor) -> Tensor {
-    let (height, width) = (real.size()[3], real.size()[4]);
-    cut.expect("the phase is due only where a cut was drawn").map(height, width, real.device())
 }
 
 /// Writes the sample grid and returns its sequences. `[N, C, T, H, W]`

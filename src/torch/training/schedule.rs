@@ -3,7 +3,7 @@
 use super::config::{TopKConfig, TrainingConfig};
 
 /// One optimiser step of an iteration. The order is the order of the algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Discriminator: real up, generated down.
     DiscriminatorMain,

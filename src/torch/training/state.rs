@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::augment::controller::Controller;
 use super::config::Config;
+use super::schedule::Phase;
 use super::stats::Accumulator;
 use crate::model::weights::sorted;
 use crate::model::{Discriminator, Generator};
@@ -111,6 +112,19 @@ impl State {
     /// Returns how far the run is, in kimg.
     pub fn kimg(&self) -> f64 {
         self.sequences_seen as f64 / 1000.0
+    }
+
+    /// Returns all tensors that a phase writes, without their graphs.
+    pub fn written(&self, phase: Phase) -> Vec<Tensor> {
+        match phase {
+            Phase::GeneratorMain => self.generator_adam.written(),
+            Phase::PathLength => {
+                let mut written = self.generator_adam.written();
+                written.push(self.path_length_mean.shallow_clone());
+                written
+            }
+            _ => self.discriminator_adam.written(),
+        }
     }
 
     fn moved<N>(

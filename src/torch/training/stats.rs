@@ -22,7 +22,8 @@ impl Accumulator {
     /// Adds the values of a step.
     pub fn add(&mut self, values: Values) {
         for (name, value) in values {
-            let value = value.to_kind(Kind::Double);
+            // Copied: the memory of a recorded step is written again.
+            let value = value.to_dtype(Kind::Double, false, true);
             match self.sums.iter_mut().find(|(known, _, _)| *known == name) {
                 Some((_, sum, count)) => {
                     *sum += value;

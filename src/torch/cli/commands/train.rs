@@ -21,6 +21,7 @@ use crate::training::micro_batch::{MicroBatch, bytes_per_sequence, fit};
 use crate::training::run::{Run, TrainingEvent, begin, train};
 use crate::training::start::{Start, start};
 use crate::training::state::State;
+use crate::training::steps::Steps;
 use crate::training::{Config, Preset};
 use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::outputs::Outputs;
@@ -179,6 +180,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     let checkpoint_interval = minutes("--checkpoint-interval", args.checkpoint_interval)?;
     let time_budget = args.time_budget.map(|m| minutes("--time-budget", m)).transpose()?;
     let device = device::select(&common.device, common.thread_count())?;
+    let mut steps = Steps::on(device, config.training.graphs)?;
     config.model.precision = arithmetic(args, config.model.precision, device)?;
     if config.training.micro_batch == MicroBatch::Auto {
         config.training.micro_batch = part_that_fits(&config, device);
@@ -225,7 +227,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     let signals = Signals::catch();
     pending.map_or(Ok(()), PendingFolder::finish)?;
     let run = Run { folder: &args.output, identity, dataset, device, checkpoint_interval, time_budget };
-    let checkpoint = watch(&run, &mut state, common.quiet, signals)?;
+    let checkpoint = watch(&run, &mut state, &mut steps, common.quiet, signals)?;
     if let Some(export) = &args.export {
         checkpoint::export(export, &state, &run.identity)?;
     }
@@ -384,13 +386,19 @@ fn identify(
 }
 
 /// Runs the loop under a progress bar, with SIGINT and SIGTERM as requests to stop after the running iteration.
-fn watch(run: &Run, state: &mut State, quiet: bool, signals: Signals) -> Result<PathBuf, Failure> {
+fn watch(
+    run: &Run,
+    state: &mut State,
+    steps: &mut Steps,
+    quiet: bool,
+    signals: Signals,
+) -> Result<PathBuf, Failure> {
     // Bars count whole numbers: thousandths of a kimg are sequences.
     let goal = run.identity.config.training.kimg;
     let bar = Progress::new("training (sequences)", (goal * 1000.0) as u64, quiet);
     bar.set((state.kimg() * 1000.0) as u64);
     let last_kimg = Cell::new(state.kimg());
-    let last = train(run, state, &|| signals.answer(), &mut |event| match event {
+    let last = train(run, state, steps, &|| signals.answer(), &mut |event| match event {
         TrainingEvent::Progress(kimg) => {
             last_kimg.set(kimg);
             bar.set((kimg * 1000.0) as u64);

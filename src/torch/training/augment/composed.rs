@@ -32,7 +32,7 @@ impl ComposedWarps {
     /// Returns the one step for samples of `size` px.
     pub fn plan(&self, size: i64, device: Device) -> Plan {
         let mut plan = Plan::default();
-        plan.warp(&self.matrices, size, device);
+        plan.masked_warp(&self.matrices, size, device);
         plan
     }
 }

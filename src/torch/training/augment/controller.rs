@@ -54,18 +54,10 @@ impl Controller {
         Self { p: config.initial_p, pending: Vec::new() }
     }
 
-    /// Takes in the logits of one call whose predictions count.
-    ///
-    /// The statistic is `0.5 mean sign(scalar) + 0.5 mean over samples of sign(mean pixel logit)`.
-    pub fn observe(&mut self, logits: &[Logits]) {
-        let statistic = |l: &Logits| {
-            let pixel =
-                l.pixel.detach().flatten(1, -1).mean_dim(Some([1_i64].as_slice()), false, Kind::Float);
-            let mean = |signs: Tensor| signs.sign().mean(Kind::Double) * 0.5;
-            mean(l.scalar.detach()) + mean(pixel)
-        };
-        let parts: Vec<Tensor> = logits.iter().map(statistic).collect();
-        self.pending.push(Tensor::stack(&parts, 0).mean(Kind::Double));
+    /// Takes in the [`statistic`] of one call whose predictions count.
+    pub fn observe(&mut self, statistic: &Tensor) {
+        // Copied: the memory of a recorded step is written again.
+        self.pending.push(statistic.copy());
     }
 
     /// Updates the probability where that is due; between two steps of an iteration, since a GPU waits for it.
@@ -77,4 +69,11 @@ impl Controller {
             self.pending.clear();
         }
     }
+}
+
+/// Returns `0.5 mean sign(scalar) + 0.5 mean over samples of sign(mean pixel logit)`. `[]`, f64
+pub fn statistic(logits: &Logits) -> Tensor {
+    let pixel = logits.pixel.detach().flatten(1, -1).mean_dim(Some([1_i64].as_slice()), false, Kind::Float);
+    let mean = |signs: Tensor| signs.sign().mean(Kind::Double) * 0.5;
+    mean(logits.scalar.detach()) + mean(pixel)
 }

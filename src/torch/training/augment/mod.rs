@@ -66,6 +66,11 @@ pub struct Augmenter {
 }
 
 impl Augmenter {
+    /// Returns handles of its numbers on the device; `None` where what it does depends on what was drawn.
+    pub fn tensors(&self) -> Option<Vec<Tensor>> {
+        self.plan.tensors()
+    }
+
     /// Returns the augmented sequences. `[N, C, T, H, W]` or `[N, P, H, W]`, shape kept
     pub fn apply(&self, sequences: &Tensor) -> Tensor {
         let shape = sequences.size();

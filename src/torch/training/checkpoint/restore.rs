@@ -72,6 +72,7 @@ impl Checkpoint {
         theirs.training.keep_checkpoints = run.config.training.keep_checkpoints;
         // Lower where memory ran out; the run says what differs then.
         theirs.training.micro_batch = run.config.training.micro_batch;
+        theirs.training.graphs = run.config.training.graphs;
         let mut fields = differences(&theirs, &run.config);
         if self.manifest.seed != run.seed {
             fields.push(format!("seed: {} != {}", self.manifest.seed, run.seed));
