@@ -1,7 +1,7 @@
 //! CPU-seconds of a training iteration by its parts, generation, and the machine's own convolution rate beside them.
 //!
 //! `cargo test --release --bench iteration -- [--json FILE] [--reps N] [--device cpu|cuda] [--size PX] [--batch N]
-//! [--precision float32|bfloat16]`
+//! [--precision float32|bfloat16] [--graphs auto|on|off]`
 //!
 //! The configuration is the one for which the published code was measured on a CPU: 64 px, generator 64 x 5, latent 128,
 //! mapping depth 8, discriminator a quarter of the default widths, batch 8, augmentation on. The yardstick runs the
@@ -10,13 +10,17 @@
 use std::time::Instant;
 
 use lapsegan::cli::device;
+use lapsegan::graphs::Graphs;
 use lapsegan::losses::cut_mix::Cut;
 use lapsegan::model::noise::LayerNoise;
 use lapsegan::model::{DiscriminatorConfig, Precision};
 use lapsegan::optim::ema;
 use lapsegan::training::inputs::Inputs;
+use lapsegan::training::phases::Shown;
 use lapsegan::training::state::State;
-use lapsegan::training::{Config, Preset, phases, schedule};
+use lapsegan::training::steps::Steps;
+use lapsegan::training::work::Work;
+use lapsegan::training::{Config, Preset, schedule};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -25,16 +29,21 @@ fn main() {
     let device = device::select(&options.device, 1).expect("a device that is there");
     let mut rows = Vec::new();
     for precision in options.precisions {
-        rows.push(bench(&options, *precision, device));
+        let mut steps = Steps::on(device, options.graphs).expect("graphs where they are asked for");
+        rows.push(bench(&options, *precision, device, &mut steps));
     }
     print(&rows);
     let report = json!({ "size_px": options.size, "batch": options.batch, "threads": 1, "device": options.device,
+        "graphs": options.graphs,
         "processor": processor(),
         "reps": options.reps, "peak_memory_mib": peak_memory_mib(), "results": rows });
     if let Some(path) = options.json {
         std::fs::write(&path, format!("{report:#}\n")).expect("a file that can be written");
     }
 }
+
+/// Repeats that are not measured: after them, what can be recorded is.
+const WARM_UP: usize = 5;
 
 /// Both kinds of arithmetic.
 const BOTH: [Precision; 2] = [Precision::Float32, Precision::Bfloat16];
@@ -45,13 +54,21 @@ struct Options {
     size: usize,
     batch: i64,
     device: String,
+    graphs: Graphs,
     precisions: &'static [Precision],
 }
 
 impl Options {
     fn read() -> Self {
-        let mut options =
-            Self { json: None, reps: 7, size: 64, batch: 8, device: "cpu".into(), precisions: &BOTH };
+        let mut options = Self {
+            json: None,
+            reps: 7,
+            size: 64,
+            batch: 8,
+            device: "cpu".into(),
+            graphs: Graphs::Auto,
+            precisions: &BOTH,
+        };
         let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
         while let Some(flag) = arguments.next() {
             let value = arguments.next().unwrap_or_else(|| panic!("{flag} needs a value"));
@@ -61,6 +78,7 @@ impl Options {
                 "--size" => options.size = value.parse().expect("a number"),
                 "--batch" => options.batch = value.parse().expect("a number"),
                 "--device" => options.device = value,
+                "--graphs" => options.graphs = serde_json::from_value(json!(value)).expect("auto, on or off"),
                 "--precision" if value == "float32" => options.precisions = &BOTH[..1],
                 "--precision" if value == "bfloat16" => options.precisions = &BOTH[1..],
                 _ => panic!("unknown flag {flag}"),
@@ -83,7 +101,7 @@ fn configure(options: &Options, precision: Precision) -> Config {
 }
 
 /// Times every part of an iteration; each figure is the smallest of all repeats.
-fn bench(options: &Options, precision: Precision, device: Device) -> Value {
+fn bench(options: &Options, precision: Precision, device: Device, steps: &mut Steps) -> Value {
     let config = configure(options, precision);
     let recipe = &config.training;
     let mut state = State::new(&config, 0, device);
@@ -91,29 +109,32 @@ fn bench(options: &Options, precision: Precision, device: Device) -> Value {
     let real = Tensor::rand([options.batch, 2, 3, size, size], (Kind::Float, device));
     let map = Cut { y: size / 3, x: size / 2, top_left: true, inverted: false }.map(size, size, device);
     let mut best = [f64::MAX; 5]; // main, R1, cut-mix, path length, generation
-    for rep in 0..=options.reps {
+    for rep in 0..options.reps + WARM_UP {
         let iteration = rep as u64 + 1;
         let moment = schedule::moment(iteration, recipe);
         let inputs = Inputs { config: recipe, moment, run_seed: 0, iteration, real: &real };
         let mut times = [0.0; 5];
         let mut shown = Vec::new();
+        let mut step = |work: Work, state: &mut State, shown: &mut Vec<Shown>| {
+            let done = steps.run(&work, state, recipe).expect("graphs where they are asked for");
+            if !done.shown.is_empty() {
+                *shown = done.shown;
+            }
+        };
+        let handles = |shown: &[Shown]| shown.iter().map(Shown::shallow_clone).collect();
         times[0] = timed(device, || {
-            let parts = inputs.discriminator(&state);
-            shown = phases::discriminator_main(&mut state, recipe, None, &parts).1;
-            let parts = inputs.generator(&state);
-            phases::generator_main(&mut state, recipe, None, 1.0, &parts);
+            let work = Work::DiscriminatorMain(None, inputs.discriminator(&state));
+            step(work, &mut state, &mut shown);
+            step(Work::GeneratorMain(None, 1.0, inputs.generator(&state)), &mut state, &mut shown);
             ema::update(&mut state.generator_ema.parameters, &state.generator.parameters, 0.999);
         });
-        times[1] = timed(device, || {
-            phases::discriminator_r1(&mut state, recipe, &mut shown);
-        });
+        times[1] = timed(device, || step(Work::DiscriminatorR1(handles(&shown)), &mut state, &mut shown));
         times[2] = timed(device, || {
-            phases::cut_mix(&mut state, recipe, &shown, &map);
-            phases::cut_mix_consistency(&mut state, recipe, &shown, &map);
+            step(Work::CutMix(handles(&shown), map.copy()), &mut state, &mut shown);
+            step(Work::CutMixConsistency(handles(&shown), map.copy()), &mut state, &mut shown);
         });
         times[3] = timed(device, || {
-            let parts = inputs.path_length(&state);
-            phases::generator_path_length(&mut state, recipe, &parts);
+            step(Work::PathLength(inputs.path_length(&state)), &mut state, &mut shown);
         });
         times[4] = timed(device, || {
             tch::no_grad(|| {
@@ -126,8 +147,7 @@ fn bench(options: &Options, precision: Precision, device: Device) -> Value {
                 assert_eq!(images.size()[0], options.batch);
             });
         });
-        // The first repeat warms up.
-        if rep > 0 {
+        if rep >= WARM_UP {
             best.iter_mut().zip(times).for_each(|(best, time)| *best = best.min(time));
         }
     }

@@ -100,8 +100,11 @@ pub fn libraries() -> Value {
 }
 
 /// Opens `libtorch_cuda.so`. Must come before any CUDA query: libtorch remembers the first answer.
+///
+/// # Errors
+/// What the loader says.
 #[allow(unsafe_code)]
-fn open_cuda() -> Result<(), String> {
+pub fn open_cuda() -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     // SAFETY: a libtorch library, opened for its registrations only; it stays open until the process ends.
     match unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
