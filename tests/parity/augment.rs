@@ -27,6 +27,7 @@ fn the_probability_follows_its_trajectories() {
                 interval: params[2] as usize,
                 signal: Signal::Generated,
                 geometry: Geometry::Original,
+                turns: true,
             };
             let mut controller = Controller::new(&config);
             let is_real = Vec::<i64>::try_from(case.get("is_real")).unwrap();

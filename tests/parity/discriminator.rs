@@ -20,6 +20,7 @@ fn check(case: &Case) {
         resolution: size[3] as usize,
         precision: Precision::Float32,
         standardise: false,
+        most_deviations: 0.0,
         range: Vec::new(),
         generator: GeneratorConfig {
             channels: vec![8; 2],

@@ -18,6 +18,7 @@ fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarStore, Genera
         resolution: image[3] as usize,
         precision,
         standardise: false,
+        most_deviations: 0.0,
         range: Vec::new(),
         generator: GeneratorConfig {
             channels,

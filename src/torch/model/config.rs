@@ -107,6 +107,10 @@ pub struct ModelConfig {
     /// Mean and standard deviation of every channel over the training part, in the networks' outer range [0, 1]; filled
     /// in by `train` where `standardise` is set, else empty.
     pub range: Vec<[f64; 2]>,
+    /// Most standard deviations that a standardised channel may reach: one of rare bright objects is divided by more than
+    /// its standard deviation, so that the largest value, 1, becomes this. 0: no bound.
+    #[serde(default)]
+    pub most_deviations: f64,
     /// Sizes of the generator.
     pub generator: GeneratorConfig,
     /// Sizes of the discriminator.
@@ -147,6 +151,9 @@ impl ModelConfig {
                 format!("{:?}", self.range),
                 "mean and positive standard deviation per channel, or nothing",
             );
+        }
+        if !(self.most_deviations == 0.0 || (1.0..=1e6).contains(&self.most_deviations)) {
+            return wrong("model.most_deviations", self.most_deviations.to_string(), "0, or at least 1");
         }
         let levels = self.generator.channels.len();
         if !(2..=10).contains(&levels) || self.generator.resolution() != self.resolution {

@@ -65,6 +65,9 @@ pub struct TrainingConfig {
     pub mirror: bool,
     /// Use all eight symmetries of the square: for scenes without a preferred direction.
     pub dihedral: bool,
+    /// Whether `mirror`, `dihedral` and `ada.turns` are as they are set, or follow from the data when a run starts.
+    #[serde(default)]
+    pub symmetries: Symmetries,
     /// Kimg between log lines, sample grids and checkpoints.
     pub tick_kimg: f64,
     /// Checkpoints to keep, the newest; the first one of a run always stays.
@@ -81,6 +84,17 @@ pub struct TrainingConfig {
     pub wrong_order: WrongOrderConfig,
     /// Weight map of the pixel losses.
     pub trap: TrapConfig,
+}
+
+/// Who says which symmetries of the square a scene has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Symmetries {
+    /// The settings.
+    #[default]
+    Set,
+    /// The training sequences, see [`super::symmetries`]; a run writes down what they say.
+    Data,
 }
 
 /// Path length regularisation.

@@ -3,7 +3,7 @@
 use rand::Rng;
 use tch::Tensor;
 
-use super::augment::{Augmentation, Augmenter};
+use super::augment::{Allowed, Augmentation, Augmenter};
 use super::config::TrainingConfig;
 use super::draws::{Caller, Key, Latents, cut, wrong_order};
 use super::phases::{DiscriminatorPart, GeneratorPart};
@@ -100,7 +100,9 @@ impl Inputs<'_> {
 
     fn augmentation(&self, state: &State, n: i64, key: Key, stream: Stream) -> Option<Augmenter> {
         let (ada, p) = (&self.config.ada, state.ada.p);
-        let draw = || Augmentation::draw(ada.geometry, n as usize, self.size(), p, &mut key.rng(stream));
+        let allowed = Allowed { mirrors: self.config.mirror || self.config.dihedral, turns: ada.turns };
+        let draw =
+            || Augmentation::draw(ada.geometry, n as usize, self.size(), p, allowed, &mut key.rng(stream));
         ada.enabled.then(|| draw().upload(self.size(), self.real.device()))
     }
 

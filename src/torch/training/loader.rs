@@ -12,7 +12,7 @@ use lapsegan_core::error::{DataError, LabelError};
 use lapsegan_core::labels::maps::{LabelMap, MappedLabels, encode};
 use lapsegan_core::plate::axes;
 use lapsegan_core::plate::labels::structure;
-use lapsegan_core::plate::{Plate, PlateMeta, Sequence, Split};
+use lapsegan_core::plate::{Plate, PlateMeta, Sequence, SequenceMeta, Split};
 use lapsegan_core::seed::{self, Stream};
 
 /// Transformations after which a training sequence could still have been recorded.
@@ -32,6 +32,9 @@ pub struct Dataset {
     pub trap_weights: Option<Tensor>,
     seed: u64,
     device: Device,
+    /// Image channels; label maps follow them.
+    domains: i64,
+    places: Vec<String>,
 }
 
 /// Where the sequences are.
@@ -93,13 +96,15 @@ impl Dataset {
         }
         let trap_weights =
             structure.map(|sum| upload(&(sum * (trap_gain / sequences.len() as f64) + 1.0), device));
+        let places = sequences.iter().map(|packed| place(&plate.meta, &packed.counts.meta)).collect();
+        let domains = plate.meta.channels.len() as i64;
         let counts = Counts { plate: plate.meta.clone(), sequences };
         let images = if device != Device::Cpu && counts.ready_bytes() <= ready_bytes {
             Images::Ready(counts.ready(device))
         } else {
             Images::Counts(Box::new(counts))
         };
-        Ok(Self { images, trap_weights, seed, device })
+        Ok(Self { images, trap_weights, seed, device, domains, places })
     }
 
     /// Returns the number of training sequences.
@@ -126,9 +131,10 @@ impl Dataset {
         }
     }
 
-    /// Returns mean and standard deviation of every channel. They are rounded to four decimals, so that they do not
-    /// depend on the order of summation.
-    pub fn range(&self) -> Vec<[f64; 2]> {
+    /// Returns mean and standard deviation of every channel, or, where that is more, the deviation by which 0 and 1 are
+    /// `most_deviations` (0: any number) from the mean. They are rounded to four decimals, so that they do not depend on
+    /// the order of summation.
+    pub fn range(&self, most_deviations: f64) -> Vec<[f64; 2]> {
         let mut sums: Vec<[f64; 3]> = Vec::new();
         for index in 0..self.len() {
             let values = self.values(index);
@@ -143,9 +149,10 @@ impl Dataset {
         let rounded = |value: f64| (value * 1e4).round() / 1e4;
         let range = |[n, sum, squares]: [f64; 3]| {
             let mean = sum / n;
-            // A constant channel stays as it is.
             let std = (squares / n - mean * mean).max(0.0).sqrt();
-            [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std) }]
+            let least = if most_deviations > 0.0 { mean.max(1.0 - mean) / most_deviations } else { 0.0 };
+            // A constant channel stays as it is.
+            [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std.max(least)) }]
         };
         sums.into_iter().map(range).collect()
     }
@@ -176,6 +183,16 @@ impl Dataset {
             Images::Ready(_) => batch,
             Images::Counts(_) => upload(&batch, self.device),
         }
+    }
+
+    /// Returns the image channels of a sequence, on the CPU. `[C, T, H, W]`
+    pub fn image(&self, index: usize) -> Tensor {
+        download(&self.values(index).narrow(0, 0, self.domains))
+    }
+
+    /// Returns a name that sequences of one place share, which are not independent of each other.
+    pub fn place(&self, index: usize) -> &str {
+        &self.places[index]
     }
 
     /// Returns a sequence where it is kept. `[C, T, H, W]`
@@ -213,6 +230,12 @@ impl Counts {
         }
         all
     }
+}
+
+/// Returns where a sequence is from: a position, or in a single movie its tile, whatever the time.
+fn place(plate: &PlateMeta, sequence: &SequenceMeta) -> String {
+    let tile = sequence.source.rsplit_once(" y=").map_or("", |(_, tile)| tile);
+    if plate.single_movie { tile.to_owned() } else { format!("{} {tile}", sequence.split_group) }
 }
 
 /// Returns a value in [0, 1] as it is kept.
@@ -280,7 +303,7 @@ fn transform(sequence: &Tensor, symmetry: Symmetry, draw: u32) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapsegan_core::plate::{Calibration, Channel, Origin, SequenceMeta};
+    use lapsegan_core::plate::{Calibration, Channel, Origin};
 
     fn counts() -> Counts {
         let calibration = Calibration { lo: 100.0, hi: 1100.0, clipped_low: 0.0, clipped_high: 0.0 };
@@ -309,7 +332,14 @@ mod tests {
 
     #[test]
     fn sequences_are_the_same_wherever_they_are_kept() {
-        let data = |images| Dataset { images, trap_weights: None, seed: 3, device: Device::Cpu };
+        let data = |images| Dataset {
+            images,
+            trap_weights: None,
+            seed: 3,
+            device: Device::Cpu,
+            domains: 1,
+            places: vec![String::new(); 3],
+        };
         let ready = data(Images::Ready(counts().ready(Device::Cpu)));
         assert_eq!(counts().ready_bytes(), 3 * 2 * 2 * 64 * 4);
         let counted = data(Images::Counts(Box::new(counts())));
@@ -320,7 +350,11 @@ mod tests {
             assert_eq!(batch, ready.batch(iteration, 2, symmetry));
         }
         assert_eq!(counted.some(2), ready.some(2));
-        assert_eq!(counted.range(), ready.range());
+        assert_eq!(counted.range(0.0), ready.range(0.0));
+        for ([mean, std], [_, bounded]) in counted.range(0.0).into_iter().zip(counted.range(1.5)) {
+            let farthest = mean.max(1.0 - mean);
+            assert!(bounded >= std && (farthest / bounded - 1.5).abs() < 1e-3);
+        }
         // The image from 100 to 1,100 counts, the map as it was drawn.
         let values = counted.values(0);
         assert!((values.double_value(&[0, 0, 0, 2]) - 0.094).abs() < 1e-6);

@@ -22,6 +22,7 @@ pub mod start;
 pub mod state;
 pub mod stats;
 pub mod steps;
+pub mod symmetries;
 pub mod tensorboard;
 pub mod work;
 

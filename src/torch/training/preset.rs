@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::augment::Geometry;
 use super::augment::controller::{AdaConfig, Signal};
 use super::config::{
-    Config, CutMixConfig, PathLengthConfig, TopKConfig, TrainingConfig, TrapConfig, WrongOrderConfig,
+    Config, CutMixConfig, PathLengthConfig, Symmetries, TopKConfig, TrainingConfig, TrapConfig,
+    WrongOrderConfig,
 };
 use super::micro_batch::MicroBatch;
 use crate::graphs::Graphs;
@@ -15,6 +16,8 @@ use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision,
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
+    /// By rules from the data, for a recording that nothing is known of.
+    Auto,
     /// 32-64 px, a CPU, minutes.
     Tiny,
     /// 64-128 px, one GPU, or a CPU for days.
@@ -27,8 +30,13 @@ pub enum Preset {
 
 impl Preset {
     /// All presets with their names on the command line.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("tiny", Self::Tiny), ("small", Self::Small), ("paper", Self::Paper), ("original", Self::Original)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("auto", Self::Auto),
+        ("tiny", Self::Tiny),
+        ("small", Self::Small),
+        ("paper", Self::Paper),
+        ("original", Self::Original),
+    ];
 
     /// Returns the configuration for data of `domains` channels, `frames` frames and `resolution` px.
     ///
@@ -36,17 +44,20 @@ impl Preset {
     pub fn config(self, domains: usize, frames: usize, resolution: usize) -> Config {
         let levels = (resolution.max(4).ilog2() - 1) as usize;
         let (generator, discriminator) = match self {
+            Self::Auto if resolution <= TINY_PX => tiny_networks(levels),
             Self::Tiny => tiny_networks(levels),
-            Self::Small => small_networks(levels),
+            Self::Auto | Self::Small => small_networks(levels),
             Self::Paper => published_networks(levels, Wiring::Paper),
             Self::Original => published_networks(levels, Wiring::Original),
         };
         let training = match self {
+            Self::Auto => auto_recipe(resolution),
             Self::Tiny => tiny_recipe(),
             Self::Small => small_recipe(),
             Self::Paper | Self::Original => published_recipe(self),
         };
-        let standardise = matches!(self, Self::Tiny | Self::Small);
+        let standardise = matches!(self, Self::Auto | Self::Tiny | Self::Small);
+        let most_deviations = if self == Self::Auto { MOST_DEVIATIONS } else { 0.0 };
         let range = Vec::new();
         let precision = Precision::Float32;
         let model = ModelConfig {
@@ -56,6 +67,7 @@ impl Preset {
             resolution,
             precision,
             standardise,
+            most_deviations,
             range,
             generator,
             discriminator,
@@ -147,6 +159,7 @@ fn tiny_recipe() -> TrainingConfig {
         style_mixing_probability: 0.0,
         mirror: true,
         dihedral: false,
+        symmetries: Symmetries::Set,
         tick_kimg: 2.0,
         keep_checkpoints: 3,
         path_length: PathLengthConfig { weight: 0.0, ..published.path_length },
@@ -155,6 +168,46 @@ fn tiny_recipe() -> TrainingConfig {
         cut_mix: CutMixConfig { probability: 0.0, ..published.cut_mix },
         wrong_order: WrongOrderConfig { enabled: false, ..published.wrong_order },
         trap: published.trap,
+    }
+}
+
+/// Largest images for which [`Preset::Auto`] takes networks that a CPU trains.
+const TINY_PX: usize = 32;
+/// Most standard deviations of a channel for [`Preset::Auto`].
+const MOST_DEVIATIONS: f64 = 6.0;
+
+/// The rules of StyleGAN2-ADA's configuration "auto" (Karras et al., NeurIPS 2020), in the units of this program.
+fn auto_recipe(resolution: usize) -> TrainingConfig {
+    let published = published_recipe(Preset::Paper);
+    let batch = match resolution {
+        ..=32 => 8,
+        ..=128 => 16,
+        _ => 24,
+    };
+    let (per_batch, r1_interval) = (batch as f64, 4);
+    TrainingConfig {
+        kimg: if resolution <= TINY_PX { 100.0 } else { 1000.0 },
+        batch,
+        generator_lr: 2.5e-3,
+        discriminator_lr: 2.5e-3,
+        ema_half_life_kimg: per_batch * 10.0 / 32.0,
+        // There: 0.0002 px^2 / batch, halved, times the interval, on images of half the spread.
+        r1_gamma: 2e-4 * (resolution * resolution) as f64 / per_batch / 8.0 * r1_interval as f64,
+        r1_interval,
+        gradient_clip: 100.0,
+        symmetries: Symmetries::Data,
+        tick_kimg: if resolution <= TINY_PX { 2.0 } else { 4.0 },
+        ada: AdaConfig {
+            enabled: true,
+            initial_p: 0.0,
+            interval: 4,
+            // From 0 to 1 in 100 kimg.
+            step: per_batch * 4.0 / 100e3,
+            signal: Signal::Real,
+            geometry: Geometry::Composed,
+            ..published.ada
+        },
+        ..tiny_recipe()
     }
 }
 
@@ -194,6 +247,7 @@ fn published_recipe(preset: Preset) -> TrainingConfig {
         style_mixing_probability: 0.9,
         mirror: true,
         dihedral: false,
+        symmetries: Symmetries::Set,
         tick_kimg: 4.0,
         keep_checkpoints: 3,
         path_length: PathLengthConfig {
@@ -213,6 +267,7 @@ fn published_recipe(preset: Preset) -> TrainingConfig {
             interval: 8,
             signal: if original { Signal::Generated } else { Signal::Real },
             geometry: if original { Geometry::Original } else { Geometry::Composed },
+            turns: true,
         },
         top_k: TopKConfig { enabled: true, start: 0.25, end: 0.75, fraction: 0.5 },
         cut_mix: CutMixConfig { probability: 0.5, weight: 4.0, consistency_weight: 4.0 },

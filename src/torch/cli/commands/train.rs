@@ -16,12 +16,14 @@ use crate::driver;
 use crate::model::Precision;
 use crate::model::size::{Use, expect_room};
 use crate::training::checkpoint::{self, Identity};
+use crate::training::config::Symmetries;
 use crate::training::loader::Dataset;
 use crate::training::micro_batch::{MicroBatch, bytes_per_sequence, fit};
 use crate::training::run::{Run, TrainingEvent, begin, train};
 use crate::training::start::{Start, start};
 use crate::training::state::State;
 use crate::training::steps::Steps;
+use crate::training::symmetries;
 use crate::training::{Config, Preset};
 use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::outputs::Outputs;
@@ -209,7 +211,12 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     };
     bar.finish();
     if config.model.standardise && config.model.range.is_empty() {
-        config.model.range = dataset.range();
+        config.model.range = dataset.range(config.model.most_deviations);
+    }
+    if config.training.symmetries == Symmetries::Data {
+        let found = symmetries::find(&dataset);
+        tracing::info!("{}", found.sentence());
+        found.decide(&mut config.training);
     }
     let mut identity = identify(&plate, config, mapped, common)?;
 

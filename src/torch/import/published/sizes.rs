@@ -47,6 +47,7 @@ fn config(parts: &Parts) -> Result<ModelConfig, Wrong> {
         resolution,
         precision: Precision::Float32,
         standardise: false,
+        most_deviations: 0.0,
         range: Vec::new(),
         generator,
         discriminator,

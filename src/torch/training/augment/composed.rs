@@ -8,6 +8,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tch::Device;
 
+use super::Allowed;
 use super::plan::Plan;
 use super::warp::{IDENTITY, Matrix, about, then};
 
@@ -24,9 +25,9 @@ pub struct ComposedWarps {
 }
 
 impl ComposedWarps {
-    /// Draws for `n` samples of `size` px at probability `p`.
-    pub fn draw(n: usize, size: i64, p: f64, rng: &mut impl Rng) -> Self {
-        Self { matrices: (0..n).map(|_| matrix(size as f64, p, rng)).collect() }
+    /// Draws for `n` samples of `size` px at probability `p`, leaving out what is not allowed.
+    pub fn draw(n: usize, size: i64, p: f64, allowed: Allowed, rng: &mut impl Rng) -> Self {
+        Self { matrices: (0..n).map(|_| matrix(size as f64, p, allowed, rng)).collect() }
     }
 
     /// Returns the one step for samples of `size` px.
@@ -37,7 +38,7 @@ impl ComposedWarps {
     }
 }
 
-fn matrix(size: f64, p: f64, rng: &mut impl Rng) -> Option<Matrix> {
+fn matrix(size: f64, p: f64, allowed: Allowed, rng: &mut impl Rng) -> Option<Matrix> {
     let centre = [(size - 1.0) / 2.0; 2];
     let p_rotation = 1.0 - (1.0 - p).sqrt();
     let mut steps: Vec<Matrix> = Vec::new();
@@ -45,12 +46,15 @@ fn matrix(size: f64, p: f64, rng: &mut impl Rng) -> Option<Matrix> {
         let normal: f64 = StandardNormal.sample(rng);
         (SIGMA * normal).exp()
     };
-    if rng.random_bool(p) {
+    // What is not allowed is drawn all the same, so that the other draws do not depend on it.
+    if rng.random_bool(p) && allowed.mirrors {
         steps.push(about(centre, [-1.0, 0.0, 0.0, 1.0]));
     }
     if rng.random_bool(p) {
         let (sin, cos) = [(1.0, 0.0), (0.0, -1.0), (-1.0, 0.0)][rng.random_range(0..3)];
-        steps.push(about(centre, [cos, sin, -sin, cos]));
+        if allowed.turns {
+            steps.push(about(centre, [cos, sin, -sin, cos]));
+        }
     }
     if rng.random_bool(p) {
         let mut pixels = || (size * rng.random_range(-SHIFT..SHIFT)).round();
@@ -63,7 +67,9 @@ fn matrix(size: f64, p: f64, rng: &mut impl Rng) -> Option<Matrix> {
     for anisotropic in [true, false] {
         if rng.random_bool(p_rotation) {
             let (sin, cos) = rng.random_range(-std::f64::consts::PI..std::f64::consts::PI).sin_cos();
-            steps.push(about(centre, [cos, sin, -sin, cos]));
+            if allowed.turns {
+                steps.push(about(centre, [cos, sin, -sin, cos]));
+            }
         }
         if anisotropic && rng.random_bool(p) {
             let s = scale(rng);
@@ -82,10 +88,28 @@ mod tests {
     #[test]
     fn nothing_at_zero_and_every_sample_at_one_about_the_centre() {
         let x = Tensor::rand([8, 2, 16, 16], (Kind::Float, Device::Cpu));
-        let draw = |p| ComposedWarps::draw(8, 16, p, &mut seed::rng(Stream::AugmentReal, &[1]));
+        let allowed = Allowed { mirrors: true, turns: true };
+        let draw = |p| ComposedWarps::draw(8, 16, p, allowed, &mut seed::rng(Stream::AugmentReal, &[1]));
         assert_eq!(draw(0.0).plan(16, Device::Cpu).apply(&x), x);
         let all = draw(1.0);
         assert!(all.matrices.iter().all(Option::is_some));
         assert_eq!(all.plan(16, Device::Cpu).apply(&x).size(), x.size());
+    }
+
+    #[test]
+    fn a_scene_with_a_direction_is_neither_turned_nor_mirrored() {
+        let draw = |mirrors, turns| {
+            let allowed = Allowed { mirrors, turns };
+            ComposedWarps::draw(64, 16, 1.0, allowed, &mut seed::rng(Stream::AugmentReal, &[2])).matrices
+        };
+        let upright = |[a, b, _, d, e, _]: Matrix| a > 0.0 && e > 0.0 && b == 0.0 && d == 0.0;
+        assert!(draw(false, false).into_iter().flatten().all(upright));
+        assert!(
+            draw(true, false)
+                .into_iter()
+                .flatten()
+                .all(|[a, b, _, d, e, _]| a < 0.0 && e > 0.0 && b == 0.0 && d == 0.0)
+        );
+        assert!(!draw(true, true).into_iter().flatten().any(upright));
     }
 }

@@ -37,6 +37,15 @@ pub struct AdaConfig {
     pub signal: Signal,
     /// Which pipeline.
     pub geometry: super::Geometry,
+    /// Quarter turns and rotations; not where a trap or a flow gives the scene a direction. Mirrors follow
+    /// `training.mirror`.
+    #[serde(default = "allowed")]
+    pub turns: bool,
+}
+
+/// What configurations of before mean.
+fn allowed() -> bool {
+    true
 }
 
 /// Probability and the statistics of the calls since its last update.

@@ -29,6 +29,15 @@ pub enum Geometry {
     Composed,
 }
 
+/// What a scene can be changed by and still have been recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Mirror columns.
+    pub mirrors: bool,
+    /// Quarter turns and rotations.
+    pub turns: bool,
+}
+
 /// The draws for one batch.
 #[derive(Debug)]
 pub enum Augmentation {
@@ -39,11 +48,18 @@ pub enum Augmentation {
 }
 
 impl Augmentation {
-    /// Draws for `n` sequences of `size` px at augmentation probability `p`.
-    pub fn draw(geometry: Geometry, n: usize, size: i64, p: f64, rng: &mut impl Rng) -> Self {
+    /// Draws for `n` sequences of `size` px at augmentation probability `p`. The published pipeline does what it does.
+    pub fn draw(
+        geometry: Geometry,
+        n: usize,
+        size: i64,
+        p: f64,
+        allowed: Allowed,
+        rng: &mut impl Rng,
+    ) -> Self {
         match geometry {
             Geometry::Original => Self::Original(PublishedWarps::draw(n, size, p, rng)),
-            Geometry::Composed => Self::Composed(ComposedWarps::draw(n, size, p, rng)),
+            Geometry::Composed => Self::Composed(ComposedWarps::draw(n, size, p, allowed, rng)),
         }
     }
 
