@@ -22,6 +22,7 @@ fn check(case: &Case) {
         standardise: false,
         most_deviations: 0.0,
         range: Vec::new(),
+        curve: Vec::new(),
         generator: GeneratorConfig {
             channels: vec![8; 2],
             latent: 8,

@@ -20,6 +20,7 @@ fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarStore, Genera
         standardise: false,
         most_deviations: 0.0,
         range: Vec::new(),
+        curve: Vec::new(),
         generator: GeneratorConfig {
             channels,
             latent: sizes[0],

@@ -24,6 +24,7 @@
 
 pub mod aji;
 pub mod assignment;
+pub mod ceiling;
 pub mod counts;
 pub mod ctc;
 pub mod matching;

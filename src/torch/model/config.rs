@@ -1,9 +1,8 @@
 //! Sizes of the networks.
 
-use crate::transfer::upload;
 use lapsegan_core::labels::maps::LabelMap;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use super::ModelError;
 
@@ -107,10 +106,14 @@ pub struct ModelConfig {
     /// Mean and standard deviation of every channel over the training part, in the networks' outer range [0, 1]; filled
     /// in by `train` where `standardise` is set, else empty.
     pub range: Vec<[f64; 2]>,
-    /// Most standard deviations that a standardised channel may reach: one of rare bright objects is divided by more than
-    /// its standard deviation, so that the largest value, 1, becomes this. 0: no bound.
+    /// Largest standardised value that 0 and 1 may become: a channel of rare bright objects is bent until they do. 0: no
+    /// bound.
     #[serde(default)]
     pub most_deviations: f64,
+    /// How much every channel is bent, see [`super::range`]; filled in by `train` with [`ModelConfig::range`]. 0, or
+    /// nothing, is straight.
+    #[serde(default)]
+    pub curve: Vec<f64>,
     /// Sizes of the generator.
     pub generator: GeneratorConfig,
     /// Sizes of the discriminator.
@@ -150,6 +153,14 @@ impl ModelConfig {
                 "model.range",
                 format!("{:?}", self.range),
                 "mean and positive standard deviation per channel, or nothing",
+            );
+        }
+        let fits = self.curve.is_empty() || self.curve.len() == self.range.len();
+        if !fits || self.curve.iter().any(|curve| !(0.0..=1e4).contains(curve)) {
+            return wrong(
+                "model.curve",
+                format!("{:?}", self.curve),
+                "a number from 0 per channel, or nothing",
             );
         }
         if !(self.most_deviations == 0.0 || (1.0..=1e6).contains(&self.most_deviations)) {
@@ -239,15 +250,6 @@ impl ModelConfig {
     pub fn maps(&self) -> Vec<usize> {
         let labels = (!self.label_maps.is_empty()).then_some(self.label_maps.len());
         std::iter::repeat_n(1, self.domains).chain(labels).collect()
-    }
-
-    /// Returns mean and spread as tensors that broadcast over images, `[1, C, 1, 1, 1]` each; `None` for raw images.
-    pub(super) fn range_tensors(&self, device: tch::Device) -> Option<[Tensor; 2]> {
-        let part = |i: usize| {
-            let values: Vec<f32> = self.range.iter().map(|pair| pair[i] as f32).collect();
-            upload(&Tensor::from_slice(&values).view([1, -1, 1, 1, 1]), device)
-        };
-        (self.standardise && !self.range.is_empty()).then(|| [part(0), part(1)])
     }
 }
 

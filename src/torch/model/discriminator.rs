@@ -7,6 +7,7 @@ use super::config::ModelConfig;
 use super::equalized::{BiasActivation, Conv, Linear, channels_last};
 use super::fused;
 use super::non_local::NonLocalBlock;
+use super::range::ChannelRange;
 use super::residual::ResidualBlock;
 use super::scale::{Downscale, Upscale};
 
@@ -31,7 +32,7 @@ pub struct Discriminator {
     upscale: Vec<Upscale>,
     decoder: Vec<Block>,
     last: (BiasActivation, Conv),
-    range: Option<[Tensor; 2]>,
+    range: Option<ChannelRange>,
     precision: Kind,
 }
 
@@ -100,21 +101,21 @@ impl Discriminator {
                 BiasActivation::new(&(&end / 0), last_width),
                 Conv::new(&(&end / 1), last_width, 1, 1, 1, 0, false),
             ),
-            range: config.range_tensors(vs.device()),
+            range: ChannelRange::new(config, vs.device()),
             precision: config.precision.kind(),
         }
     }
 
     /// Returns what a gradient with respect to images must be multiplied with to be one with respect to what the layers
-    /// see: the spread of every channel. `[1, C, 1, 1, 1]`
-    pub fn spread(&self) -> Option<&Tensor> {
-        self.range.as_ref().map(|[_, spread]| spread)
+    /// see: the spread of every channel, and more where it is bent. It broadcasts over `images [N, C, T, H, W]`.
+    pub fn slope(&self, images: &Tensor) -> Option<Tensor> {
+        self.range.as_ref().map(|range| range.slope(images))
     }
 
     /// Judges sequences. `[N, C, T, H, W]` -> [`Logits`]
     pub fn forward(&self, images: &Tensor) -> Logits {
         let images = match &self.range {
-            Some([mean, spread]) => (images - mean) / spread,
+            Some(range) => range.standardise(images),
             None => images.shallow_clone(),
         };
         // [N, C, T, H, W] -> [N, C T, H, W]; everything after follows the kind of the input.

@@ -9,6 +9,7 @@ use super::fused;
 use super::mapping::Mapping;
 use super::modulated_conv::{Mode, Style};
 use super::noise::DrawShape;
+use super::range::ChannelRange;
 use super::synthesis::{OutputBlock, StyledConv};
 
 /// Source of the noise of a layer: called with domain, layer (0 is the 4 px layer) and resolution, returns
@@ -22,7 +23,7 @@ pub struct Generator {
     stacks: Vec<Stack>,
     noise_buffers: Vec<Tensor>,
     wiring: Wiring,
-    range: Option<[Tensor; 2]>,
+    range: Option<ChannelRange>,
     precision: Kind,
     latent: i64,
     latent_slots: i64,
@@ -59,7 +60,7 @@ impl Generator {
             stacks,
             noise_buffers,
             wiring: sizes.wiring,
-            range: config.range_tensors(vs.device()),
+            range: ChannelRange::new(config, vs.device()),
             precision: config.precision.kind(),
             latent: sizes.latent,
             latent_slots: sizes.latent_slots(),
@@ -144,7 +145,7 @@ impl Generator {
         let split: Vec<Tensor> = images.iter().map(|planes| planes.unflatten(1, [-1, self.frames])).collect();
         let images = Tensor::cat(&split, 1);
         match &self.range {
-            Some([mean, spread]) => images * spread + mean,
+            Some(range) => range.restore(&images),
             None => images,
         }
     }

@@ -21,6 +21,7 @@ pub mod mapping;
 pub mod modulated_conv;
 pub mod noise;
 pub mod non_local;
+pub mod range;
 pub mod resample;
 pub mod residual;
 pub mod scale;

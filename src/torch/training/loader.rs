@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::range;
 use crate::transfer::{download, number, upload};
 use ndarray::Array4;
 use rand::Rng;
@@ -23,6 +24,9 @@ pub struct Symmetry {
     /// Mirror rows and transpose as well, for scenes without a preferred direction.
     pub dihedral: bool,
 }
+
+/// Values of a channel from which quantiles are taken.
+const QUANTILE_VALUES: usize = 1 << 20;
 
 /// The training split.
 #[derive(Debug)]
@@ -120,21 +124,16 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// Returns the first sequences, at most `count`, on the CPU. `[N, C, T, H, W]`
+    /// Returns sequences from all over the training part, at most `count`, on the CPU. `[N, C, T, H, W]`
     pub fn some(&self, count: i64) -> Tensor {
-        let count = count.min(self.len() as i64);
-        match &self.images {
-            Images::Ready(images) => download(&images.narrow(0, 0, count)),
-            Images::Counts(counts) => {
-                Tensor::stack(&(0..count as usize).map(|i| counts.values(i)).collect::<Vec<_>>(), 0)
-            }
-        }
+        let count = (count as usize).min(self.len());
+        let picks = (0..count).map(|i| download(&self.values(i * self.len() / count)));
+        Tensor::stack(&picks.collect::<Vec<_>>(), 0)
     }
 
-    /// Returns mean and standard deviation of every channel, or, where that is more, the deviation by which 0 and 1 are
-    /// `most_deviations` (0: any number) from the mean. They are rounded to four decimals, so that they do not depend on
-    /// the order of summation.
-    pub fn range(&self, most_deviations: f64) -> Vec<[f64; 2]> {
+    /// Returns how every channel is to be standardised, with values of at most `most_deviations` (0: any), see
+    /// [`range::fit`]: centre and unit, and curve. They are rounded, so that they do not depend on the order of summation.
+    pub fn range(&self, most_deviations: f64) -> (Vec<[f64; 2]>, Vec<f64>) {
         let mut sums: Vec<[f64; 3]> = Vec::new();
         for index in 0..self.len() {
             let values = self.values(index);
@@ -150,11 +149,20 @@ impl Dataset {
         let range = |[n, sum, squares]: [f64; 3]| {
             let mean = sum / n;
             let std = (squares / n - mean * mean).max(0.0).sqrt();
-            let least = if most_deviations > 0.0 { mean.max(1.0 - mean) / most_deviations } else { 0.0 };
             // A constant channel stays as it is.
-            [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std.max(least)) }]
+            [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std) }]
         };
-        sums.into_iter().map(range).collect()
+        let straight = sums.into_iter().map(range);
+        if most_deviations == 0.0 {
+            return (straight.collect(), Vec::new());
+        }
+        let fitted = straight.enumerate().map(|(channel, range)| {
+            let ([centre, unit], curve) = range::fit(&self.sorted(channel as i64), range, most_deviations);
+            // Of units of a thousandth, four decimals would be too coarse.
+            let fine = |value: f64| (value * 1e6).round() / 1e6;
+            ([fine(centre), fine(unit)], fine(curve))
+        });
+        fitted.unzip()
     }
 
     /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs.
@@ -183,6 +191,19 @@ impl Dataset {
             Images::Ready(_) => batch,
             Images::Counts(_) => upload(&batch, self.device),
         }
+    }
+
+    /// Returns values of a channel from all sequences, sorted: about as many as tell quantiles.
+    fn sorted(&self, channel: i64) -> Vec<f32> {
+        let each = (QUANTILE_VALUES / self.len()).max(64);
+        let mut values = Vec::new();
+        for index in 0..self.len() {
+            let all = download(&self.values(index).select(0, channel)).flatten(0, -1);
+            let step = (all.size()[0] as usize / each).max(1);
+            values.extend(Vec::<f32>::try_from(all).expect("floats").into_iter().step_by(step));
+        }
+        values.sort_by(f32::total_cmp);
+        values
     }
 
     /// Returns the image channels of a sequence, on the CPU. `[C, T, H, W]`
@@ -351,10 +372,9 @@ mod tests {
         }
         assert_eq!(counted.some(2), ready.some(2));
         assert_eq!(counted.range(0.0), ready.range(0.0));
-        for ([mean, std], [_, bounded]) in counted.range(0.0).into_iter().zip(counted.range(1.5)) {
-            let farthest = mean.max(1.0 - mean);
-            assert!(bounded >= std && (farthest / bounded - 1.5).abs() < 1e-3);
-        }
+        let (range, curve) = counted.range(1.2);
+        assert_eq!((range.len(), curve.len()), (2, 2));
+        assert!(curve.iter().all(|curve| *curve > 0.0), "{range:?} {curve:?}");
         // The image from 100 to 1,100 counts, the map as it was drawn.
         let values = counted.values(0);
         assert!((values.double_value(&[0, 0, 0, 2]) - 0.094).abs() < 1e-6);

@@ -69,6 +69,7 @@ impl Preset {
             standardise,
             most_deviations,
             range,
+            curve: Vec::new(),
             generator,
             discriminator,
         };
@@ -180,8 +181,8 @@ const MOST_DEVIATIONS: f64 = 6.0;
 fn auto_recipe(resolution: usize) -> TrainingConfig {
     let published = published_recipe(Preset::Paper);
     let batch = match resolution {
-        ..=32 => 8,
-        ..=128 => 16,
+        0..=32 => 8,
+        33..=128 => 16,
         _ => 24,
     };
     let (per_batch, r1_interval) = (batch as f64, 4);

@@ -84,7 +84,9 @@ pub fn train(
     let checkpoints = run.folder.join("checkpoints");
     let goal = (config.kimg * 1000.0).ceil() as u64;
     let tick = (config.tick_kimg * 1000.0).max(1.0) as u64;
-    let mut health = Health::default();
+    let channels = run.identity.data.channels.iter().map(|channel| channel.name.clone());
+    let maps = run.identity.config.model.label_maps.iter().map(|map| format!("{map:?}").to_lowercase());
+    let mut health = Health::new(channels.chain(maps));
     let started = Instant::now();
     let (mut tick_started, mut tick_seen) = (Instant::now(), state.sequences_seen);
     let mut last_checkpoint = Instant::now();
@@ -106,8 +108,8 @@ pub fn train(
             let mut means = state.since_tick.take();
             expect_finite(&means, state.kimg())?;
             let samples = write_samples(run.folder, state, &run.identity, run.device)?;
-            let spread = health.check(&run.dataset.some(samples.size()[0]), &samples, state.kimg())?;
-            means.extend([("spread", spread), ("ada_p", if config.ada.enabled { state.ada.p } else { 0.0 })]);
+            means.extend(health.check(&run.dataset.some(samples.size()[0]), &samples, state.kimg())?);
+            means.push(("ada_p", if config.ada.enabled { state.ada.p } else { 0.0 }));
             let seconds = tick_started.elapsed().as_secs_f64();
             let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);
             stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;

@@ -1,5 +1,6 @@
 //! One file per command: its flags, its settings, and what it does in about ten steps.
 
+pub mod ceiling;
 pub mod check;
 pub mod evaluate;
 mod expect_times;

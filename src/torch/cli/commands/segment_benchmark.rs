@@ -1,6 +1,7 @@
 //! The command line of `segment-benchmark`: which command, and what ends its help page.
 
 use clap::{Parser, Subcommand};
+use lapsegan_core::cli::commands::ceiling::{self, CeilingArgs};
 use lapsegan_core::cli::commands::score::{self, ScoreArgs};
 use lapsegan_core::cli::{Common, Outcome};
 
@@ -12,7 +13,8 @@ use super::run::{self, RunArgs};
 /// `run` trains one small U-Net per arm (a few real sequences, synthetic ones,
 /// both) and seed, for the same number of steps, and scores all of them on
 /// held-out real sequences. `run --shard` and `gather` share this among jobs.
-/// `score` compares label images with the truth.
+/// `score` compares label images with the truth, `ceiling` labels with themselves
+/// after they were maps.
 #[derive(Parser, Debug)]
 #[command(name = "segment-benchmark", arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct SegmentBenchmarkArgs {
@@ -30,6 +32,8 @@ enum Command {
     Gather(GatherArgs),
     #[command(after_help = score::examples("segment-benchmark"))]
     Score(ScoreArgs),
+    #[command(after_help = ceiling::EXAMPLES)]
+    Ceiling(CeilingArgs),
 }
 
 impl AsRef<Common> for SegmentBenchmarkArgs {
@@ -38,6 +42,7 @@ impl AsRef<Common> for SegmentBenchmarkArgs {
             Command::Run(args) => args.as_ref(),
             Command::Gather(args) => args.as_ref(),
             Command::Score(args) => args.as_ref(),
+            Command::Ceiling(args) => args.as_ref(),
         }
     }
 }
@@ -51,5 +56,6 @@ pub fn execute(args: SegmentBenchmarkArgs) -> Outcome {
         Command::Run(args) => run::execute(&args),
         Command::Gather(args) => gather::execute(&args),
         Command::Score(args) => score::execute(&args),
+        Command::Ceiling(args) => ceiling::execute(&args),
     }
 }

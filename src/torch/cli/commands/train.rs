@@ -211,7 +211,14 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     };
     bar.finish();
     if config.model.standardise && config.model.range.is_empty() {
-        config.model.range = dataset.range(config.model.most_deviations);
+        (config.model.range, config.model.curve) = dataset.range(config.model.most_deviations);
+        let bent = config.model.curve.iter().zip(&plate.meta.channels).filter(|(curve, _)| **curve > 0.0);
+        for (_, channel) in bent {
+            tracing::info!(
+                "channel {}: rare bright pixels, standardised on a logarithmic scale",
+                channel.name
+            );
+        }
     }
     if config.training.symmetries == Symmetries::Data {
         let found = symmetries::find(&dataset);

@@ -49,6 +49,7 @@ fn config(parts: &Parts) -> Result<ModelConfig, Wrong> {
         standardise: false,
         most_deviations: 0.0,
         range: Vec::new(),
+        curve: Vec::new(),
         generator,
         discriminator,
     };
