@@ -16,7 +16,7 @@ pub(super) fn key<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
         digest.update((text.len() as u64).to_le_bytes());
         digest.update(text);
     }
-    digest.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", digest.finalize())[..24].to_owned()
 }
 
 /// Returns the code kept under a key; `None` where there is none, or it is damaged.

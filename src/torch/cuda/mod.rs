@@ -95,11 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_gpu_nothing_is_loaded() {
-        if driver::capability(0).is_none() {
-            assert!(load(0).unwrap_err().contains("driver"));
-            start(0);
-            assert!(!is_loaded(0));
+    fn kernels_are_loaded_or_it_is_said_what_is_missing() {
+        match load(0) {
+            Ok(()) => assert!(is_loaded(0)),
+            Err(reason) => {
+                let known = ["driver", "libnvrtc", "libtorch_cuda", "CUDA error"];
+                assert!(known.iter().any(|word| reason.contains(word)), "{reason}");
+                assert!(!is_loaded(0));
+            }
         }
     }
 }

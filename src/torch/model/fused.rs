@@ -151,7 +151,8 @@ thread_local! {
     static COMPOSED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with the composed forms, as a GPU does: what they are there for can be counted and compared on a CPU.
+/// Runs `work` with the composed forms, as a GPU without kernels does: what they are there for can be counted and compared
+/// on a CPU.
 pub fn composed<T>(work: impl FnOnce() -> T) -> T {
     let outer = COMPOSED.replace(true);
     let result = work();
@@ -197,7 +198,7 @@ mod tests {
     use super::super::equalized::channels_last;
     use super::super::resample::{Blur, Upsample, filter_1331, upfirdn2d};
     use super::*;
-    use crate::cuda::emulation::emulated;
+    use crate::cuda::emulation::{emulated, not_launched};
 
     const SHAPES: [[i64; 4]; 5] =
         [[2, 5, 3, 7], [3, 64, 32, 20], [1, 1, 1, 1], [2, 512, 8, 8], [2, 96, 5, 9]];
@@ -214,7 +215,7 @@ mod tests {
         }
         check("bias_leaky_relu", &[x(), random(&[c])], &|i| bias_leaky_relu(&i[0], &i[1]));
         check("scale", &[x(), random(&[n, c])], &|i| scale(&i[0], &i[1]));
-        for maps in [3, 4, 6] {
+        for maps in [4, 6] {
             check("project", &[x(), random(&[n, maps, c])], &|i| project(&i[0], &i[1]));
         }
         check("leaky_relu", &[x()], &|i| leaky_relu(&i[0] * 1.0));
@@ -253,14 +254,16 @@ mod tests {
         for shape in SHAPES {
             emulated(|| for_all_forms(shape, &|name, inputs, form| check(name, inputs, form)));
         }
+        assert!(not_launched("_f32").is_empty() && not_launched("fold").is_empty());
     }
 
     #[test]
     fn kernels_of_a_gpu_equal_the_composed_forms_in_bfloat16() {
-        // Values and gradients are rounded once, by 2^-9 at most.
+        // Every rounding is one of 2^-9 at most; `fork` is of several operations.
         for shape in SHAPES {
-            emulated(|| for_all_forms(shape, &|name, inputs, form| check_half(name, inputs, form, 4e-3)));
+            emulated(|| for_all_forms(shape, &|name, inputs, form| check_half(name, inputs, form, 8e-3)));
         }
+        assert!(not_launched("_bf16").is_empty());
     }
 
     #[test]
