@@ -1,4 +1,5 @@
-//! What the steps of an iteration ask of the device, in the composed forms, which are those of a GPU.
+//! What the steps of an iteration ask of the device, in the composed forms, which are those of a GPU
+//! without kernels of ours.
 
 use std::collections::BTreeMap;
 

@@ -16,19 +16,32 @@ fn main() {
     compile(
         libtorch,
         &[
+            "cuda/launch.cpp",
             "graphs/emulated.cpp",
             "model/convolution.cpp",
             "model/fused.cpp",
             "operators.cpp",
+            "ops/cpu.cpp",
+            "ops/registry.cpp",
             "optim/lists.cpp",
             "transfer.cpp",
         ],
     );
+    emulation();
+}
+
+/// The kernels of a GPU as C++, which tests run; nothing else has them.
+fn emulation() {
+    println!("cargo:rerun-if-changed=cuda");
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(2).file("cuda/emulate.cpp").include("cuda");
+    // Values are read in pieces of 16 bytes, and pragmas are the other compiler's.
+    build.flag("-fno-strict-aliasing").flag("-Wno-unknown-pragmas").compile("lapsegan_emulation");
 }
 
 /// Compiles against the headers that tch itself is compiled against.
 fn compile(libtorch: &Path, sources: &[&str]) {
-    for file in sources.iter().chain(&["model/fused_kernels.h", "handle.h"]) {
+    for file in sources.iter().chain(&["ops/cpu_loops.h", "ops/ops.h", "handle.h"]) {
         println!("cargo:rerun-if-changed={file}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");

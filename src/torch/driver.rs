@@ -6,8 +6,8 @@ use std::ptr;
 
 use libloading::os::unix::Library;
 
-/// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR`
-const MAJOR: i32 = 75;
+/// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR` and `_MINOR`
+const CAPABILITY: [i32; 2] = [75, 76];
 
 /// The driver's functions are looked up by name; these are their documented signatures.
 type Init = unsafe extern "C" fn(u32) -> i32;
@@ -22,13 +22,19 @@ type MemoryInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> i32;
 
 /// Returns the major compute capability of a GPU; `None` where the driver does not tell.
 pub fn compute_capability(index: usize) -> Option<i32> {
-    let mut major = 0;
-    // SAFETY: the number read is ours.
+    capability(index).map(|[major, _]| major)
+}
+
+/// Returns the compute capability of a GPU, major and minor; `None` where the driver does not tell.
+pub fn capability(index: usize) -> Option<[i32; 2]> {
+    let mut numbers = [0; 2];
+    // SAFETY: the numbers read are ours.
     with_driver(|driver| unsafe {
         let device = device(driver, index)?;
-        told(driver.get::<Attribute>(b"cuDeviceGetAttribute\0").ok()?(&raw mut major, MAJOR, device))
+        let ask = driver.get::<Attribute>(b"cuDeviceGetAttribute\0").ok()?;
+        CAPABILITY.iter().zip(&mut numbers).try_for_each(|(what, number)| told(ask(number, *what, device)))
     })?;
-    Some(major)
+    Some(numbers)
 }
 
 /// Returns the free and all bytes of a GPU; `None` where there is none. Libtorch keeps what it once took, so that what is

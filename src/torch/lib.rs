@@ -16,6 +16,8 @@ pub mod transfer;
 
 pub mod driver;
 
+pub mod cuda;
+
 pub mod operators;
 
 pub mod graphs;

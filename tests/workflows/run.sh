@@ -16,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/common.sh"
 # shellcheck source-path=SCRIPTDIR source=hpc/image-sources.sh
 source "$here/hpc/image-sources.sh"
-quick=(nextflow-quick snakemake-quick interop)
+quick=(nextflow-quick snakemake-quick interop kernels)
 # The image comes before the workflows, which use it.
 hpc=(slurm preemption apptainer docker {nextflow,snakemake}-{apptainer,preemption,slurm})
 
@@ -24,6 +24,7 @@ script_of() { # LEG
   case $1 in
     nextflow-* | snakemake-*) echo "$here/${1/-//}.sh" ;;
     interop) echo "$here/../interop/formats.sh" ;;
+    kernels) echo "$here/../kernels/compile.sh" ;;
     *) echo "$here/hpc/legs/$1.sh" ;;
   esac
 }
@@ -156,7 +157,7 @@ chosen() { # LEG...: those of them that are wanted
 # Much of a leg is waiting: for a scheduler, a time limit, an engine. What needs neither the same Slurm nor the same image
 # goes on side by side.
 mapfile -t lane < <(chosen nextflow-quick) && start_lane "${lane[@]}"
-mapfile -t lane < <(chosen snakemake-quick interop) && start_lane "${lane[@]}"
+mapfile -t lane < <(chosen snakemake-quick interop kernels) && start_lane "${lane[@]}"
 mapfile -t lane < <(chosen apptainer) && start_lane "${lane[@]}"
 mapfile -t lane < <(chosen slurm preemption {nextflow,snakemake}-{preemption,slurm}) && start_lane "${lane[@]}"
 join_lanes

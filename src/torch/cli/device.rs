@@ -74,6 +74,7 @@ pub fn select(flag: &str, threads: usize) -> Result<Device, Failure> {
     let count = if opened.is_ok() { tch::Cuda::device_count() } else { 0 };
     if (index as i64) < count {
         tch::Cuda::cudnn_set_benchmark(false);
+        crate::cuda::start(index);
         return Ok(Device::Cuda(index));
     }
     if wanted == DeviceFlag::Auto {

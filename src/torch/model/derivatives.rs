@@ -61,3 +61,21 @@ pub(super) fn check_against(
         }
     }
 }
+
+/// Checks value and gradients in bfloat16 against float64 of the same rounded inputs.
+pub(super) fn check_half(name: &str, inputs: &[Tensor], form: &dyn Fn(&[Tensor]) -> Tensor, bound: f64) {
+    let run = |kind: Kind| {
+        let leaf = |x: &Tensor| x.to_kind(Kind::BFloat16).to_kind(kind).detach().set_requires_grad(true);
+        let leaves: Vec<Tensor> = inputs.iter().map(leaf).collect();
+        let y = form(&leaves);
+        let weight = Tensor::arange(y.numel() as i64, (Kind::Double, Device::Cpu)).cos().view_as(&y);
+        let loss = (&y * weight.to_kind(Kind::BFloat16).to_kind(y.kind())).sum(Kind::Double);
+        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        std::iter::once(y).chain(gradients).collect::<Vec<_>>()
+    };
+    for (i, (got, want)) in run(Kind::BFloat16).iter().zip(run(Kind::Double)).enumerate() {
+        let size = want.norm() + 0.1 * (want.numel() as f64).sqrt();
+        let error = ((got.to_kind(Kind::Double) - want).norm() / size).double_value(&[]);
+        assert!(error < bound, "{name} in bfloat16, result {i}: relative error {error}");
+    }
+}

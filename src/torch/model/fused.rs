@@ -1,8 +1,8 @@
 //! What lies between the convolutions, in one pass over memory: `fused.cpp` behind safe functions.
 //!
-//! On the CPU these passes cost as much as the convolutions themselves where libtorch does them one by one. The compiled
-//! forms serve float32 and bfloat16 with channels last on the CPU; everything else takes the composed form beside them,
-//! which also defines them. Derivatives of any order work in both.
+//! These passes cost as much as the convolutions themselves where libtorch does them one by one. The compiled forms serve
+//! float32 and bfloat16 with channels last, on the CPU and on a GPU whose kernels are loaded; everything else takes the
+//! composed form beside them, which also defines them. Derivatives of any order work in both.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -10,6 +10,7 @@ use std::cell::Cell;
 use tch::{Device, Kind, Tensor};
 
 use super::equalized::SLOPE;
+use crate::cuda;
 use crate::handle::{RawTensor, adopt, raw};
 
 unsafe extern "C" {
@@ -20,11 +21,19 @@ unsafe extern "C" {
         bias: RawTensor,
         in_place: bool,
     ) -> RawTensor;
+    fn lapsegan_bias_leaky_relu(x: RawTensor, bias: RawTensor) -> RawTensor;
     fn lapsegan_scale(x: RawTensor, s: RawTensor) -> RawTensor;
     fn lapsegan_project(x: RawTensor, w: RawTensor) -> RawTensor;
     fn lapsegan_prepare(w: RawTensor, gain: f64, half: bool) -> RawTensor;
     fn lapsegan_leaky_relu(x: RawTensor) -> RawTensor;
-    fn lapsegan_filter(x: RawTensor, kernel: RawTensor, padding: i64) -> RawTensor;
+    fn lapsegan_filter(
+        x: RawTensor,
+        kernel: RawTensor,
+        padding: i64,
+        offset: i64,
+        gain: f64,
+        fused: bool,
+    ) -> RawTensor;
     fn lapsegan_double(x: RawTensor, kernel: RawTensor, gain: f64) -> RawTensor;
     fn lapsegan_add(a: RawTensor, b: RawTensor) -> RawTensor;
     fn lapsegan_fork(x: RawTensor, second: *mut RawTensor) -> RawTensor;
@@ -47,11 +56,8 @@ pub(super) fn epilogue(x: Tensor, d: &Tensor, noise: &Tensor, bias: &Tensor) -> 
 /// Returns `lrelu(x + bias)`. `x [N, C, H, W]`, `bias [C]`
 pub(super) fn bias_leaky_relu(x: &Tensor, bias: &Tensor) -> Tensor {
     if serves(x) {
-        let (n, c, h, w) = x.size4().expect("x has four axes");
-        let neutral = (Kind::Float, x.device());
-        let (ones, zeros) = (Tensor::ones([n, c], neutral), Tensor::zeros([1, 1, h, w], neutral));
         // SAFETY: see `handle`.
-        return adopt(unsafe { lapsegan_epilogue(raw(x), raw(&ones), raw(&zeros), raw(bias), false) });
+        return adopt(unsafe { lapsegan_bias_leaky_relu(raw(x), raw(bias)) });
     }
     leaky_relu(x + bias.to_kind(x.kind()).view([1, -1, 1, 1]))
 }
@@ -101,11 +107,11 @@ pub(super) fn leaky_relu(x: Tensor) -> Tensor {
     x.detach().leaky_relu_backward(&x, SLOPE, false)
 }
 
-/// Returns `x` convolved with one symmetric kernel per channel, `[C, 1, k, k]`, whose derivative is taken as a
-/// convolution too.
-pub(super) fn filter(x: &Tensor, kernel: &Tensor, padding: i64) -> Tensor {
+/// Returns `x` blurred by the [1, 3, 3, 1] filter of sum `gain`, which begins two pixels before each. `kernel [C, 1, k, k]`
+/// is that filter as a convolution that pads by two, with zeros at its end. The derivative is a blur too.
+pub(super) fn blur(x: &Tensor, kernel: &Tensor, gain: f64) -> Tensor {
     // SAFETY: see `handle`.
-    adopt(unsafe { lapsegan_filter(raw(x), raw(kernel), padding) })
+    adopt(unsafe { lapsegan_filter(raw(x), raw(kernel), 2, -2, gain, serves(x)) })
 }
 
 /// Returns `x [N, C, H, W]` bilinearly doubled in a frame of zeros and times `gain`; `kernel [C, 1, 4, 4]` belongs to the
@@ -145,7 +151,8 @@ thread_local! {
     static COMPOSED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with the composed forms, as a GPU does: what they are there for can be counted and compared on a CPU.
+/// Runs `work` with the composed forms, as a GPU without kernels does: what they are there for can be counted and compared
+/// on a CPU.
 pub fn composed<T>(work: impl FnOnce() -> T) -> T {
     let outer = COMPOSED.replace(true);
     let result = work();
@@ -155,9 +162,29 @@ pub fn composed<T>(work: impl FnOnce() -> T) -> T {
 
 fn serves(x: &Tensor) -> bool {
     !COMPOSED.get()
-        && x.device() == Device::Cpu
         && x.dim() == 4
         && matches!(x.kind(), Kind::Float | Kind::BFloat16)
+        && match x.device() {
+            Device::Cpu => !is_emulating() || fits_gpu(x),
+            Device::Cuda(index) => cuda::is_loaded(index) && fits_gpu(x),
+            _ => false,
+        }
+}
+
+/// Whether a block of 256 threads, 16 bytes each, holds the channels of a pixel, and a grid the samples.
+fn fits_gpu(x: &Tensor) -> bool {
+    let per_thread = if x.kind() == Kind::BFloat16 { 8 } else { 4 };
+    let size = x.size();
+    x.numel() > 0 && size[0] < 1 << 16 && size[1] <= 256 * per_thread && size[2] * size[3] < 1 << 30
+}
+
+#[cfg(test)]
+fn is_emulating() -> bool {
+    cuda::emulation::is_on()
+}
+#[cfg(not(test))]
+fn is_emulating() -> bool {
+    false
 }
 
 /// `[N, C] -> [N, C, 1, 1]`, of the kind of `like`.
@@ -167,38 +194,85 @@ fn wide(factor: &Tensor, like: &Tensor) -> Tensor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::derivatives::{check, random};
+    use super::super::derivatives::{check, check_half, random};
     use super::super::equalized::channels_last;
     use super::super::resample::{Blur, Upsample, filter_1331, upfirdn2d};
     use super::*;
+    use crate::cuda::emulation::{emulated, not_launched};
+
+    const SHAPES: [[i64; 4]; 5] =
+        [[2, 5, 3, 7], [3, 64, 32, 20], [1, 1, 1, 1], [2, 512, 8, 8], [2, 96, 5, 9]];
+
+    type Form<'a> = &'a dyn Fn(&[Tensor]) -> Tensor;
+
+    /// Calls `check` with every form and inputs that it may have.
+    fn for_all_forms([n, c, h, w]: [i64; 4], check: &dyn Fn(&str, &[Tensor], Form)) {
+        let x = || channels_last(&random(&[n, c, h, w]));
+        for noises in [1, n] {
+            let others = [random(&[n, c]).abs() + 0.1, random(&[noises, 1, h, w]), random(&[c])];
+            let [d, noise, bias] = others;
+            check("epilogue", &[x(), d, noise, bias], &|i| epilogue(&i[0] * 1.0, &i[1], &i[2], &i[3]));
+        }
+        check("bias_leaky_relu", &[x(), random(&[c])], &|i| bias_leaky_relu(&i[0], &i[1]));
+        check("scale", &[x(), random(&[n, c])], &|i| scale(&i[0], &i[1]));
+        for maps in [4, 6] {
+            check("project", &[x(), random(&[n, maps, c])], &|i| project(&i[0], &i[1]));
+        }
+        check("leaky_relu", &[x()], &|i| leaky_relu(&i[0] * 1.0));
+        check("prepare", &[random(&[n, c, 3, 3])], &|i| {
+            let half = i[0].kind() == Kind::BFloat16;
+            prepare(&(if half { i[0].to_kind(Kind::Float) } else { i[0].shallow_clone() }), 0.7, i[0].kind())
+        });
+        check("add", &[x(), random(&[n, c, h, w])], &|i| add(&i[0], &i[1]));
+        check("fork", &[x(), random(&[n, c])], &|i| {
+            let (a, b) = fork(&i[0]);
+            scale(&a, &i[1]) * b.square() + fork(&i[0]).1
+        });
+        check("double", &[x()], &|i| Upsample::new(3.0).forward(&i[0]));
+        for pad in [(2, 1), (2, 2)] {
+            check("blur", &[x()], &|i| Blur::new(4.0, pad).forward(&i[0]));
+        }
+        // Not channels last, and not at a multiple of 16 bytes.
+        check("leaky_relu, rows last", &[random(&[n, c, h, w])], &|i| leaky_relu(&i[0] * 1.0));
+        check("leaky_relu, of a part", &[random(&[n + 1, c, h, w])], &|i| {
+            leaky_relu(i[0].narrow(0, 1, n) * 1.0)
+        });
+        check("add, of parts", &[random(&[n + 1, c, h, w])], &|i| {
+            add(&i[0].narrow(0, 1, n), &i[0].narrow(0, 0, n))
+        });
+    }
 
     #[test]
     fn compiled_forms_equal_the_composed_ones_to_the_second_order() {
-        for (n, c, h, w) in [(2, 5, 3, 7), (3, 64, 32, 20), (1, 1, 1, 1)] {
-            let x = || channels_last(&random(&[n, c, h, w]));
-            for noises in [1, n] {
-                let others = [random(&[n, c]).abs() + 0.1, random(&[noises, 1, h, w]), random(&[c])];
-                let [d, noise, bias] = others;
-                check("epilogue", &[x(), d, noise, bias], &|i| epilogue(&i[0] * 1.0, &i[1], &i[2], &i[3]));
-            }
-            check("bias_leaky_relu", &[x(), random(&[c])], &|i| bias_leaky_relu(&i[0], &i[1]));
-            check("scale", &[x(), random(&[n, c])], &|i| scale(&i[0], &i[1]));
-            check("project", &[x(), random(&[n, 3, c])], &|i| project(&i[0], &i[1]));
-            check("leaky_relu", &[x()], &|i| leaky_relu(&i[0] * 1.0));
-            check("prepare", &[random(&[n, c, 3, 3])], &|i| prepare(&i[0], 0.7, i[0].kind()));
-            check("add", &[x(), random(&[n, c, h, w])], &|i| add(&i[0], &i[1]));
-            check("fork", &[x(), random(&[n, c])], &|i| {
-                let (a, b) = fork(&i[0]);
-                scale(&a, &i[1]) * b.square() + fork(&i[0]).1
-            });
-            check("double", &[x()], &|i| Upsample::new(3.0).forward(&i[0]));
-            // Not channels last.
-            check("leaky_relu, rows last", &[random(&[n, c, h, w])], &|i| leaky_relu(&i[0] * 1.0));
+        for shape in SHAPES {
+            for_all_forms(shape, &|name, inputs, form| check(name, inputs, form));
         }
     }
 
     #[test]
+    fn kernels_of_a_gpu_equal_the_composed_forms_to_the_second_order() {
+        for shape in SHAPES {
+            emulated(|| for_all_forms(shape, &|name, inputs, form| check(name, inputs, form)));
+        }
+        assert!(not_launched("_f32").is_empty() && not_launched("fold").is_empty());
+    }
+
+    #[test]
+    fn kernels_of_a_gpu_equal_the_composed_forms_in_bfloat16() {
+        // Every rounding is one of 2^-9 at most; `fork` is of several operations.
+        for shape in SHAPES {
+            emulated(|| for_all_forms(shape, &|name, inputs, form| check_half(name, inputs, form, 8e-3)));
+        }
+        assert!(not_launched("_bf16").is_empty());
+    }
+
+    #[test]
     fn filters_equal_their_definition_to_the_second_order() {
+        compare_filters();
+        emulated(compare_filters);
+    }
+
+    fn compare_filters() {
         let kernel = filter_1331(4.0, Device::Cpu);
         let x = channels_last(&random(&[2, 3, 6, 5]));
         for pad in [(2, 1), (2, 2)] {

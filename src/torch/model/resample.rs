@@ -79,7 +79,7 @@ impl Blur {
 
     /// `[N, C, H, W] -> [N, C, H, W]`, or a row and a column more
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        fused::filter(x, &self.0.weight(x), 2)
+        fused::blur(x, &self.0.weight(x), self.0.gain)
     }
 }
 

@@ -1,4 +1,4 @@
-// The loops of fused.cpp: channels last, float32 or the bits of bfloat16, arithmetic in float32; compiled for several
+// The loops of cpu.cpp: channels last, float32 or the bits of bfloat16, arithmetic in float32; compiled for several
 // instruction sets, of which the best is taken at run time.
 #pragma once
 
@@ -63,6 +63,30 @@ INLINE void epilogue_backward(T *gx, float *gn, float *gd, float *gb, const T *g
       sum += m;
     }
     gn[p] = sum;
+  }
+}
+
+// y = lrelu(x + b), and its gradients: gx per value, sums gb per channel.
+template <typename T> INLINE void bias_leaky_relu(T *y, const T *x, const float *b, int64_t pixels, int64_t channels) {
+  for (int64_t p = 0; p < pixels; ++p) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const float v = load(x[p * channels + c]) + b[c];
+      store(y + p * channels + c, v > 0 ? v : kSlope * v);
+    }
+  }
+}
+template <typename T>
+INLINE void bias_leaky_relu_backward(T *gx, float *gb, const T *g, const T *y, int64_t pixels, int64_t channels) {
+  for (int64_t p = 0; p < pixels; ++p) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t i = p * channels + c;
+      const float upper = load(g[i]);
+      const float m = load(y[i]) > 0 ? upper : kSlope * upper;
+      store(gx + i, m);
+      gb[c] += m;
+    }
   }
 }
 
@@ -170,6 +194,12 @@ template <typename T> INLINE void leaky_relu_backward(T *gx, const T *g, const T
   FOR_ALL_CPUS void run_epilogue_backward(T *gx, float *gn, float *gd, float *gb, const T *g, const T *y, const T *x, \
                                           const float *d, int64_t p, int64_t c) {                                      \
     epilogue_backward<T>(gx, gn, gd, gb, g, y, x, d, p, c);                                                            \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_bias_leaky_relu(T *y, const T *x, const float *b, int64_t p, int64_t c) {                      \
+    bias_leaky_relu<T>(y, x, b, p, c);                                                                                 \
+  }                                                                                                                    \
+  FOR_ALL_CPUS void run_bias_leaky_relu_backward(T *gx, float *gb, const T *g, const T *y, int64_t p, int64_t c) {     \
+    bias_leaky_relu_backward<T>(gx, gb, g, y, p, c);                                                                   \
   }                                                                                                                    \
   FOR_ALL_CPUS void run_scale(T *y, const T *x, const float *s, int64_t p, int64_t c) { scale<T>(y, x, s, p, c); }    \
   FOR_ALL_CPUS void run_scale_backward(T *gx, float *gs, const T *g, const T *x, const float *s, int64_t p,           \

@@ -1,0 +1,108 @@
+//! The fused kernels of a GPU: compiled at start for the GPU that is there, kept in the user's cache, and launched by
+//! `launch.cpp` for the operators of `ops/`.
+//!
+//! Nothing of CUDA is needed to build, or to run on a CPU: libraries are opened where they are there. Where anything is
+//! missing, a line in the log says what, and `model/fused.rs` serves the GPU with plain operations of libtorch.
+
+mod cache;
+mod module;
+mod nvrtc;
+
+#[cfg(test)]
+pub(crate) mod emulation;
+
+use std::sync::OnceLock;
+
+use crate::driver;
+
+/// The program's files besides `kernels.cu`, by the names that it includes.
+const PARTS: [(&str, &str); 5] = [
+    ("common.cu", include_str!("common.cu")),
+    ("epilogue.cu", include_str!("epilogue.cu")),
+    ("flat.cu", include_str!("flat.cu")),
+    ("project.cu", include_str!("project.cu")),
+    ("resample.cu", include_str!("resample.cu")),
+];
+const PROGRAM: &str = include_str!("kernels.cu");
+
+/// The GPU that the kernels are loaded on.
+static LOADED: OnceLock<usize> = OnceLock::new();
+
+/// Compiles and loads the kernels for a GPU, unless `LAPSEGAN_FUSED` is `off`. Takes seconds once per version and kind of
+/// GPU, as the compiled form is kept.
+pub fn start(index: usize) {
+    if std::env::var_os("LAPSEGAN_FUSED").is_some_and(|value| value == "off") {
+        tracing::info!("fused kernels are switched off by LAPSEGAN_FUSED");
+    } else if let Err(reason) = load(index) {
+        tracing::warn!("plain operations instead of fused kernels: {reason}");
+    }
+}
+
+/// Returns whether the kernels are loaded on a GPU.
+pub(crate) fn is_loaded(index: usize) -> bool {
+    LOADED.get() == Some(&index)
+}
+
+fn load(index: usize) -> Result<(), String> {
+    if is_loaded(index) {
+        return Ok(());
+    }
+    let capability = driver::capability(index).ok_or("the driver does not tell the GPU's generation")?;
+    let architecture = architecture(capability);
+    let compiler = nvrtc::Compiler::open()?;
+    let compile = || {
+        let begun = std::time::Instant::now();
+        let code = compiler.compile(PROGRAM, &PARTS, &architecture)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        tracing::info!(architecture, seconds, "fused kernels compiled");
+        Ok::<_, String>(code)
+    };
+    let texts = PARTS.iter().map(|(_, text)| *text);
+    let key = cache::key(texts.chain([PROGRAM, &architecture, compiler.version()]));
+    let loaded = cache::read(&key).is_some_and(|code| module::load(index, &code).is_ok());
+    if !loaded {
+        let code = compile()?;
+        module::load(index, &code)?;
+        cache::write(&key, &code);
+    }
+    LOADED.set(index).map_err(|_| "another GPU's kernels are loaded".to_owned())
+}
+
+/// Returns the compiler's name for GPUs of a compute capability: with all that this generation alone has, where it has.
+fn architecture([major, minor]: [i32; 2]) -> String {
+    let own = if (major, minor) == (9, 0) { "a" } else { "" };
+    format!("sm_{major}{minor}{own}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_are_named_as_the_compiler_does() {
+        assert_eq!(
+            [[8, 0], [9, 0], [10, 0], [12, 1]].map(architecture),
+            ["sm_80", "sm_90a", "sm_100", "sm_121"]
+        );
+    }
+
+    #[test]
+    fn the_program_includes_what_it_is_given() {
+        for (name, _) in PARTS {
+            assert!(PROGRAM.contains(&format!("#include \"{name}\"")), "{name}");
+        }
+        assert_eq!(PROGRAM.matches("#include").count(), PARTS.len());
+    }
+
+    #[test]
+    fn kernels_are_loaded_or_it_is_said_what_is_missing() {
+        match load(0) {
+            Ok(()) => assert!(is_loaded(0)),
+            Err(reason) => {
+                let known = ["driver", "libnvrtc", "libtorch_cuda", "CUDA error"];
+                assert!(known.iter().any(|word| reason.contains(word)), "{reason}");
+                assert!(!is_loaded(0));
+            }
+        }
+    }
+}
