@@ -192,3 +192,22 @@ fn a_run_that_diverges_stops_and_keeps_its_last_good_checkpoint() {
     let finite = |t: &tch::Tensor| t.isfinite().all().int64_value(&[]) == 1;
     assert!(kept.tensors.values().all(finite), "{} holds numbers that are none", kept.path.display());
 }
+
+#[test]
+fn the_preset_auto_decides_from_the_data_and_writes_it_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("discs.ome.zarr");
+    Drawing { splits: [24; 3], side: 16, ..Drawing::real() }.write(&data);
+    let run = dir.path().join("run");
+    train(&data, &run, &["training.kimg=0.008"], &["--preset", "auto"]);
+    let config: toml::Table = fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap();
+    let (training, model) = (&config["training"], &config["model"]);
+    assert_eq!(training["symmetries"].as_str(), Some("set"));
+    assert_eq!(training["dihedral"], training["ada"]["turns"]);
+    let channels = model["range"].as_array().unwrap().len();
+    assert_eq!(model["curve"].as_array().unwrap().len(), channels);
+    // The same command goes on with what was decided.
+    train(&data, &run, &["training.kimg=0.016"], &["--preset", "auto", "--resume"]);
+    let tick = last_tick(&run);
+    assert!(tick["spread"].is_number() && tick["ada_signal"].is_number(), "{tick}");
+}

@@ -302,3 +302,27 @@ fn plates_and_folders_are_scored_against_the_truth() {
         fail(PROGRAM, &arguments.each_ref().map(String::as_str), code, &[words]);
     }
 }
+
+#[test]
+fn the_ceiling_says_what_labels_lose_as_maps() {
+    let dir = tempfile::tempdir().unwrap();
+    let plate = text(dir.path().join("real.ome.zarr"));
+    real_drawing().write(Path::new(&plate));
+    let file = text(dir.path().join("ceiling.json"));
+    let result = succeed(PROGRAM, &["ceiling", &plate, "--split", "test", "--output", &file, "-q"]);
+    // Discs that do not touch come back as they were.
+    assert_eq!(result["pooled"]["ap"][0], 1.0, "{result}");
+    assert_eq!((&result["lost"]["objects"], &result["inputs"]["sequences"]), (&0.into(), &8.into()));
+    let full: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(full["sequences"].as_array().map(Vec::len), Some(8));
+    // Larger than all discs: everything is lost, and the areas say so.
+    let strict = ["ceiling", &plate, "--set", "decode.min_area_px=10000", "-q"];
+    let result = succeed(PROGRAM, &strict);
+    assert_eq!((&result["lost"]["share"], &result["pooled"]["n_pred"]), (&1.0.into(), &0.into()));
+    assert!(result["lost"]["median_area_px"].as_u64().is_some_and(|area| area > 4));
+    fail(PROGRAM, &["ceiling", &plate, "--label", "nuclei"], 2, &["nuclei", "cells"]);
+    fail(PROGRAM, &["ceiling", &plate, "--set", "decode.rise=high"], 2, &["decode.rise"]);
+    let unlabelled = text(dir.path().join("unlabelled.ome.zarr"));
+    Drawing { labels: vec![], ..real_drawing() }.write(Path::new(&unlabelled));
+    fail(PROGRAM, &["ceiling", &unlabelled], 65, &["unlabelled.ome.zarr"]);
+}

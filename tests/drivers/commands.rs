@@ -73,7 +73,7 @@ impl Case {
     /// Returns whether the output of a flag is a folder.
     pub(super) fn is_folder(&self, flag: &str) -> bool {
         match flag {
-            "--output" => !["score", "benchmark score", "import"].contains(&self.name),
+            "--output" => !["score", "benchmark score", "ceiling", "import"].contains(&self.name),
             flag => flag == "--tiff",
         }
     }
@@ -194,6 +194,13 @@ impl Commands {
                 "benchmark score",
                 "segment-benchmark",
                 [&with(&["score", "-q"])[..], &scored].concat(),
+                &[&real],
+                &[("--output", ".json")],
+            ),
+            case(
+                "ceiling",
+                "segment-benchmark",
+                with(&["ceiling", &text(&real), "--label", "cells", "-q"]),
                 &[&real],
                 &[("--output", ".json")],
             ),

@@ -8,6 +8,7 @@ use lapsegan_core::error::{Advice, Exit};
 use serde_json::{Value, json};
 use tch::Device;
 
+use crate::model::check_kernels;
 use crate::training::checkpoint::FORMAT;
 
 /// Serves libtorch as well.
@@ -74,8 +75,9 @@ pub fn select(flag: &str, threads: usize) -> Result<Device, Failure> {
     let count = if opened.is_ok() { tch::Cuda::device_count() } else { 0 };
     if (index as i64) < count {
         tch::Cuda::cudnn_set_benchmark(false);
-        crate::cuda::start(index);
-        return Ok(Device::Cuda(index));
+        let device = Device::Cuda(index);
+        crate::cuda::start(index, || check_kernels(device));
+        return Ok(device);
     }
     if wanted == DeviceFlag::Auto {
         return Ok(Device::Cpu);

@@ -12,6 +12,7 @@ mod nvrtc;
 pub(crate) mod emulation;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::driver;
 
@@ -28,19 +29,23 @@ const PROGRAM: &str = include_str!("kernels.cu");
 /// The GPU that the kernels are loaded on.
 static LOADED: OnceLock<usize> = OnceLock::new();
 
+/// Whether they are used.
+static TRUSTED: AtomicBool = AtomicBool::new(true);
+
 /// Compiles and loads the kernels for a GPU, unless `LAPSEGAN_FUSED` is `off`. Takes seconds once per version and kind of
-/// GPU, as the compiled form is kept.
-pub fn start(index: usize) {
+/// GPU, as the compiled form is kept. `check` says whether they compute what they should, else they are not used.
+pub fn start(index: usize, check: impl FnOnce() -> Result<(), String>) {
     if std::env::var_os("LAPSEGAN_FUSED").is_some_and(|value| value == "off") {
         tracing::info!("fused kernels are switched off by LAPSEGAN_FUSED");
-    } else if let Err(reason) = load(index) {
+    } else if let Err(reason) = load(index).and_then(|()| check()) {
+        TRUSTED.store(false, Ordering::Relaxed);
         tracing::warn!("plain operations instead of fused kernels: {reason}");
     }
 }
 
-/// Returns whether the kernels are loaded on a GPU.
+/// Returns whether the kernels are loaded on a GPU, and right.
 pub(crate) fn is_loaded(index: usize) -> bool {
-    LOADED.get() == Some(&index)
+    LOADED.get() == Some(&index) && TRUSTED.load(Ordering::Relaxed)
 }
 
 fn load(index: usize) -> Result<(), String> {

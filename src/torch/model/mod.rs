@@ -17,6 +17,7 @@ pub mod discriminator;
 pub mod equalized;
 mod fused;
 pub mod generator;
+mod kernel_check;
 pub mod mapping;
 pub mod modulated_conv;
 pub mod noise;
@@ -33,6 +34,7 @@ pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, W
 pub use discriminator::{Discriminator, Logits};
 pub use fused::composed;
 pub use generator::Generator;
+pub use kernel_check::check_kernels;
 
 use lapsegan_core::error::{Advice, Exit};
 

@@ -75,7 +75,7 @@ struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
 
-    /// Named configuration: tiny, small, paper or original [default: tiny]
+    /// Named configuration: auto, tiny, small, paper or original [default: tiny]
     #[arg(long, value_parser = parse_preset, value_name = "NAME", help_heading = "Training")]
     preset: Option<Preset>,
 
