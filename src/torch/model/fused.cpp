@@ -93,7 +93,7 @@ struct Scale : torch::autograd::Function<Scale> {
   static variable_list backward(AutogradContext *context, const variable_list &grads) {
     const auto saved = context->get_saved_variables();
     const Tensor &x = saved[0], &s = saved[1], &g = grads[0];
-    if (at::GradMode::is_enabled()) return {g * wide(s, g), sum(g * x, {2, 3}, false)};
+    if (at::GradMode::is_enabled()) return {g * wide(s, g), total(g * x, {2, 3}, false)};
     const auto [gx, gs] = op::scale_backward(last(g), last(x), floats(s));
     return {gx, gs};
   }
