@@ -134,7 +134,7 @@ type Budget = &'static [(&'static str, usize)];
 const TINY: Budget = &[("discriminator", 1040), ("r1", 660), ("generator", 1250), ("average", 1)];
 const SMALL: Budget = &[("discriminator", 1330), ("r1", 840), ("generator", 1630), ("average", 1)];
 const PAPER: Budget = &[
-    ("discriminator", 2000),
+    ("discriminator", 1850),
     ("r1", 1010),
     ("cut-mix", 590),
     ("consistency", 580),

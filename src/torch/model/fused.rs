@@ -5,7 +5,8 @@
 //! composed form beside them, which also defines them. Derivatives of any order work in both.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor};
 
@@ -88,6 +89,34 @@ pub(super) fn project(x: &Tensor, w: &Tensor) -> Tensor {
 
 /// Returns a convolution's weight `[O, I, k, k]` times `gain`, in the kind of the features.
 pub(super) fn prepare(weight: &Tensor, gain: f64, kind: Kind) -> Tensor {
+    // In float32 the order of sums would differ for nothing.
+    if kind != Kind::BFloat16 {
+        return prepared(weight, gain, kind);
+    }
+    let key = (weight.data_ptr() as usize, gain.to_bits());
+    let known = PREPARED.with_borrow(|all| all.as_ref()?.get(&key).map(Tensor::shallow_clone));
+    known.unwrap_or_else(|| {
+        let made = prepared(weight, gain, kind);
+        PREPARED.with_borrow_mut(|all| all.as_mut().map(|all| all.insert(key, made.shallow_clone())));
+        made
+    })
+}
+
+/// Runs passes between which no weight changes: each is brought to bfloat16 once for all of them.
+pub fn sharing_weights<T>(passes: impl FnOnce() -> T) -> T {
+    /// Forgets the weights even where a pass panics.
+    struct Forget;
+    impl Drop for Forget {
+        fn drop(&mut self) {
+            PREPARED.set(None);
+        }
+    }
+    PREPARED.set(Some(HashMap::new()));
+    let _forget = Forget;
+    passes()
+}
+
+fn prepared(weight: &Tensor, gain: f64, kind: Kind) -> Tensor {
     if serves(weight) && matches!(kind, Kind::Float | Kind::BFloat16) {
         // SAFETY: see `handle`.
         return adopt(unsafe { lapsegan_prepare(raw(weight), gain, kind == Kind::BFloat16) });
@@ -148,6 +177,8 @@ pub(super) fn fork(x: &Tensor) -> (Tensor, Tensor) {
 }
 
 thread_local! {
+    /// By place in memory, which a parameter keeps, and gain, while passes share them.
+    static PREPARED: RefCell<Option<HashMap<(usize, u64), Tensor>>> = const { RefCell::new(None) };
     static COMPOSED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -270,6 +301,26 @@ mod tests {
     fn filters_equal_their_definition_to_the_second_order() {
         compare_filters();
         emulated(compare_filters);
+    }
+
+    #[test]
+    fn a_weight_is_prepared_once_for_passes_that_share_it() {
+        let weight = random(&[8, 6, 3, 3]).set_requires_grad(true);
+        let run = |sharing: bool| {
+            let passes = || {
+                let [a, b] = [0.7, 0.7].map(|gain| prepare(&weight, gain, Kind::BFloat16));
+                let other = prepare(&weight, 0.5, Kind::BFloat16);
+                let y = (&a * &a).sum(Kind::Float) + b.sum(Kind::Float) + other.sum(Kind::Float);
+                (a.data_ptr() == b.data_ptr(), a.data_ptr() == other.data_ptr(), y)
+            };
+            let (same, other, y) = if sharing { sharing_weights(passes) } else { passes() };
+            assert_eq!((same, other), (sharing, false));
+            [Tensor::run_backward(&[&y], &[&weight], false, false).remove(0), y.detach()]
+        };
+        for (shared, alone) in run(true).iter().zip(run(false)) {
+            assert!(((shared - &alone).norm() / alone.norm()).double_value(&[]) < 5e-3);
+        }
+        assert!(PREPARED.with_borrow(Option::is_none));
     }
 
     fn compare_filters() {

@@ -32,7 +32,7 @@ pub mod weights;
 
 pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
 pub use discriminator::{Discriminator, Logits};
-pub use fused::composed;
+pub use fused::{composed, sharing_weights};
 pub use generator::Generator;
 pub use kernel_check::check_kernels;
 

@@ -15,7 +15,7 @@ use crate::losses::adversarial::{call_fake, call_real};
 use crate::losses::cut_mix::{consistency_loss, cut_mix_loss, mix};
 use crate::losses::path_length::{latent_gradient, path_length};
 use crate::losses::r1::r1;
-use crate::model::Logits;
+use crate::model::{Logits, sharing_weights};
 use crate::optim::clip::clip_gradient_norm;
 use crate::optim::{Adam, gradients};
 
@@ -95,8 +95,8 @@ pub fn discriminator_main(
             Some([of_real, of_generated]) => (of_real.apply(&part.real), of_generated.apply(&generated)),
             None => (part.real.shallow_clone(), generated),
         };
-        let on_real = state.discriminator.net.forward(&real);
-        let on_generated = state.discriminator.net.forward(&generated);
+        let judge = |images: &Tensor| state.discriminator.net.forward(images);
+        let (on_real, on_generated) = sharing_weights(|| (judge(&real), judge(&generated)));
         let scalar = call_real(&on_real.scalar, None) + call_fake(&on_generated.scalar, None);
         let pixel = call_real(&on_real.pixel, weight) + call_fake(&on_generated.pixel, weight);
         step.add(&(&scalar + &pixel), &state.discriminator_adam);
