@@ -97,6 +97,12 @@ pub fn name(device: Device) -> String {
     }
 }
 
+/// Returns the memory of the run's GPU in use; `None` on a CPU.
+pub fn gpu_memory_mib(device: Device) -> Option<u64> {
+    let Device::Cuda(index) = device else { return None };
+    crate::driver::used_mib(index)
+}
+
 /// Returns the versions of libtorch and of checkpoints for `--version --json`, without touching a GPU.
 pub fn libraries() -> Value {
     json!({ "libtorch": "2.11.0", "tch": "0.24", "checkpoint_format": FORMAT })

@@ -1,8 +1,8 @@
-//! Memory that ran out in libtorch, of the GPU or of the machine, as an error with a hint and an exit code that pipelines
-//! retry (137, as a process has that the kernel ended for its memory).
+//! Memory that ran out in libtorch, of the GPU or of the machine, and a GPU that is lost, as errors with a hint and an exit
+//! code that pipelines retry (137, as a process has that the kernel ended for its memory; 143, as one that was ended).
 //!
-//! Operations of libtorch that fail panic in its bindings. Only those panics that say that memory ran out become errors
-//! here; any other one is a mistake of ours and ends the program as such.
+//! Operations of libtorch that fail panic in its bindings. Only those panics that say so become errors here; any other
+//! one is a mistake of ours and ends the program as such.
 
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 
@@ -44,30 +44,62 @@ const HOST_WORDS: [&str; 3] = [
     "std::bad_alloc",
 ];
 
-/// What ran out.
+/// What the driver says, in libtorch's words, where a GPU answers no more.
+const LOST_WORDS: [&str; 7] = [
+    "CUDA error: unspecified launch failure",
+    "CUDA error: the launch timed out",
+    "CUDA error: uncorrectable ECC error",
+    "CUDA error: device not ready",
+    "CUDA error: driver shutting down",
+    "CUDA error: hardware stack error",
+    "CUDA-capable device(s) is/are busy or unavailable",
+];
+
+/// What it says where a kernel reads or writes what is not there.
+const KERNEL_WORDS: [&str; 2] =
+    ["CUDA error: an illegal memory access was encountered", "CUDA error: misaligned address"];
+
+/// What ran out, or is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RanOut {
     Gpu,
     Host,
+    Lost,
+    Kernel,
 }
 
 impl RanOut {
     fn failure(self, hint: &str) -> Failure {
-        let message = match self {
-            Self::Gpu => "the memory of the GPU is used up",
-            Self::Host => "the memory of this machine is used up",
+        let (message, hint, exit) = match self {
+            Self::Gpu => ("the memory of the GPU is used up", hint, Exit::GpuMemory),
+            Self::Host => ("the memory of this machine is used up", hint, Exit::GpuMemory),
+            Self::Lost => (
+                "the GPU answers no more; what was written before stays",
+                "run the same command again (train goes on with --resume), on another GPU where it happens again",
+                Exit::Terminated,
+            ),
+            Self::Kernel => (
+                "a kernel failed on this GPU; what was written before stays",
+                "run the same command again with LAPSEGAN_FUSED=off in the environment, which does without kernels of \
+                 ours, and report it",
+                Exit::Failed,
+            ),
         };
-        Failure { message: message.into(), hint: Some(hint.into()), exit: Exit::GpuMemory, findings: None }
+        Failure { message: message.into(), hint: Some(hint.into()), exit, findings: None }
     }
 }
 
-/// Recognises what libtorch says where memory runs out.
+/// Recognises what libtorch says where memory runs out or a GPU is lost.
 fn ran_out(message: &str) -> Option<RanOut> {
     let has = |words: &str| message.contains(words);
     if GPU_WORDS.into_iter().any(has) {
         Some(RanOut::Gpu)
     } else if HOST_WORDS.into_iter().any(has) {
         Some(RanOut::Host)
+    } else if LOST_WORDS.into_iter().any(has) {
+        Some(RanOut::Lost)
+    } else if KERNEL_WORDS.into_iter().any(has) {
+        Some(RanOut::Kernel)
     } else {
         None
     }
@@ -99,6 +131,19 @@ mod tests {
             Err(Failure { message: format!("step: {GPU}"), hint: None, exit: Exit::Failed, findings: None })
         };
         assert_eq!(guard("x", said).unwrap_err().exit, Exit::GpuMemory);
+    }
+
+    #[test]
+    fn a_lost_gpu_is_one_to_try_again_on() {
+        let says = |words: &'static str| move || -> Outcome { panic!("{}", TchError::Torch(words.into())) };
+        let lost = guard("x", says("CUDA error: unspecified launch failure\nCUDA kernel errors might be"))
+            .unwrap_err();
+        assert_eq!(lost.exit as i32, 143);
+        let kernel = guard("x", says("CUDA error: an illegal memory access was encountered")).unwrap_err();
+        assert!(
+            kernel.exit == Exit::Failed
+                && kernel.hint.is_some_and(|hint| hint.contains("LAPSEGAN_FUSED=off"))
+        );
     }
 
     #[test]

@@ -206,6 +206,7 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
         "label_settings": generation.label_settings(),
         "objects": objects.into_inner(),
         "contact_sheet": output.join(CONTACT_SHEET),
+        "gpu_memory_mib": device::gpu_memory_mib(device),
     });
     record.write(writer.folder(), &settings, &device::name(device), &result)?;
     writer.finish()?;

@@ -254,7 +254,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
         "warnings": warnings,
         "device": device::name(device),
         "peak_memory_mib": record::peak_memory_mib(),
-        "gpu_memory_mib": gpu_memory_mib(device),
+        "gpu_memory_mib": device::gpu_memory_mib(device),
     });
     record.write(&args.output, &run.identity.config, &device::name(device), &result)?;
     let at = args.output.display();
@@ -302,12 +302,6 @@ fn free_memory(device: Device) -> Option<u64> {
         Device::Cuda(index) => driver::memory(index).map(|[free, _]| free),
         _ => memory::available(),
     }
-}
-
-/// Returns the memory of the run's GPU in use; `None` on a CPU.
-fn gpu_memory_mib(device: Device) -> Option<u64> {
-    let Device::Cuda(index) = device else { return None };
-    driver::used_mib(index)
 }
 
 /// Returns how many sequences of a batch are taken at once, where the settings leave that to the program.
@@ -431,7 +425,7 @@ fn watch(
                 value("ada_p"),
                 value("spread"),
                 record::peak_memory_mib(),
-                gpu_memory_mib(run.device).map_or_else(String::new, |mib| format!("  GPU {mib} MiB")),
+                device::gpu_memory_mib(run.device).map_or_else(String::new, |mib| format!("  GPU {mib} MiB")),
             ));
         }
     })?;
