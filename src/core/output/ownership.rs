@@ -34,6 +34,8 @@ pub enum OutputKind {
     Digest,
     /// Scores of predicted labels, a JSON file.
     Scores,
+    /// What labels lose as maps, a JSON file.
+    Ceiling,
     /// The tensors of a checkpoint.
     Tensors,
     /// The side file of a checkpoint.
@@ -59,6 +61,7 @@ impl OutputKind {
             Self::Export => "a folder that export wrote",
             Self::Digest => "a digest of a plate",
             Self::Scores => "scores of labels",
+            Self::Ceiling => "what labels lose as maps",
             Self::Tensors => "the tensors of a checkpoint",
             Self::Manifest => "the side file of a checkpoint",
         }
@@ -204,6 +207,7 @@ fn is_file_of(path: &Path, kind: OutputKind) -> bool {
             has(&["name", "sha256", "files", "bytes"]) && json(path).is_some_and(|found| found.len() == 4)
         }
         OutputKind::Scores => has(&["inputs", "thresholds", "pooled", "mean_over_defined_images"]),
+        OutputKind::Ceiling => has(&["inputs", "thresholds", "pooled", "lost", "sequences"]),
         OutputKind::Manifest => has(&["format", "config", "data", "tensors_sha256"]),
         _ => has_our_tensors(path),
     }
@@ -331,6 +335,11 @@ mod tests {
                 OutputKind::Scores,
                 br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "mean_over_defined_images": 1, "pairs": []}"#,
                 br#"{"pooled": 1}"#,
+            ),
+            (
+                OutputKind::Ceiling,
+                br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "lost": 1, "sequences": []}"#,
+                br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "mean_over_defined_images": 1}"#,
             ),
             (
                 OutputKind::Manifest,

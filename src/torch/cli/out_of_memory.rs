@@ -45,7 +45,7 @@ const HOST_WORDS: [&str; 3] = [
 ];
 
 /// What the driver says, in libtorch's words, where a GPU answers no more.
-const LOST_WORDS: [&str; 7] = [
+const LOST_WORDS: [&str; 10] = [
     "CUDA error: unspecified launch failure",
     "CUDA error: the launch timed out",
     "CUDA error: uncorrectable ECC error",
@@ -53,11 +53,19 @@ const LOST_WORDS: [&str; 7] = [
     "CUDA error: driver shutting down",
     "CUDA error: hardware stack error",
     "CUDA-capable device(s) is/are busy or unavailable",
+    // In the words of our own launch.
+    "CUDA error 702",
+    "CUDA error 719",
+    "CUDA error 214",
 ];
 
 /// What it says where a kernel reads or writes what is not there.
-const KERNEL_WORDS: [&str; 2] =
-    ["CUDA error: an illegal memory access was encountered", "CUDA error: misaligned address"];
+const KERNEL_WORDS: [&str; 4] = [
+    "CUDA error: an illegal memory access was encountered",
+    "CUDA error: misaligned address",
+    "CUDA error 700",
+    "CUDA error 716",
+];
 
 /// What ran out, or is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod nvrtc;
 #[cfg(test)]
 pub(crate) mod emulation;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,10 +38,22 @@ static TRUSTED: AtomicBool = AtomicBool::new(true);
 pub fn start(index: usize, check: impl FnOnce() -> Result<(), String>) {
     if std::env::var_os("LAPSEGAN_FUSED").is_some_and(|value| value == "off") {
         tracing::info!("fused kernels are switched off by LAPSEGAN_FUSED");
-    } else if let Err(reason) = load(index).and_then(|()| check()) {
+    } else if let Err(reason) = load(index).and_then(|()| checked(check)) {
         TRUSTED.store(false, Ordering::Relaxed);
         tracing::warn!("plain operations instead of fused kernels: {reason}");
     }
+}
+
+/// Runs a check. A kernel that the GPU refuses panics, as every operation that fails does.
+fn checked(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let hook = take_hook();
+    set_hook(Box::new(|_| ()));
+    let result = catch_unwind(AssertUnwindSafe(check));
+    set_hook(hook);
+    result.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map_or("the GPU refuses a kernel", String::as_str);
+        Err(message.lines().next().unwrap_or_default().to_owned())
+    })
 }
 
 /// Returns whether the kernels are loaded on a GPU, and right.
@@ -89,6 +102,12 @@ mod tests {
             [[8, 0], [9, 0], [10, 0], [12, 1]].map(architecture),
             ["sm_80", "sm_90a", "sm_100", "sm_121"]
         );
+    }
+
+    #[test]
+    fn a_check_that_panics_is_one_that_fails() {
+        assert_eq!(checked(|| Ok(())), Ok(()));
+        assert_eq!(checked(|| panic!("refused: {}", 1)), Err("refused: 1".into()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ struct Functions {
     recorder: unsafe extern "C" fn(i64) -> *mut c_void,
     recorder_free: unsafe extern "C" fn(*mut c_void),
     begin: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
-    end: unsafe extern "C" fn(*mut c_void) -> bool,
+    end: unsafe extern "C" fn(*mut c_void, *mut c_void) -> bool,
     replay: unsafe extern "C" fn(*mut c_void) -> bool,
     free: unsafe extern "C" fn(*mut c_void, *mut c_void),
 }
@@ -132,7 +132,7 @@ impl Recorder for CudaRecorder {
             operators::record(|| catch_unwind(AssertUnwindSafe(|| without_transfers(work))));
         set_hook(hook);
         // SAFETY: the recording was begun, and has to end whatever happened.
-        let ended = unsafe { (functions.end)(graph) };
+        let ended = unsafe { (functions.end)(*recorder, graph) };
         match done {
             Ok(()) if ended => Ok(Box::new(recorded)),
             Ok(()) => Err(functions.why()),

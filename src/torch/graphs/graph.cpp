@@ -1,6 +1,7 @@
 // CUDA graphs, in a library of its own that is opened only where libtorch_cuda is: the programs need none.
 //
 // A function gives null, or 0, where it failed; the reason is with `lapsegan_graph_problem`.
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -30,6 +31,8 @@ struct Recorder {
   explicit Recorder(c10::DeviceIndex device)
       : before(c10::cuda::getCurrentCUDAStream(device)), stream(c10::cuda::getStreamFromPool(false, device)),
         pool(at::cuda::graph_pool_handle()) {
+    // A recording asks for the stream of the current device.
+    c10::cuda::set_device(device);
     // The default stream cannot be recorded. From here on this thread works on another one, with all that it makes.
     before.synchronize();
     c10::cuda::setCurrentCUDAStream(stream);
@@ -40,6 +43,21 @@ struct Recorder {
       stream.synchronize();
       c10::cuda::setCurrentCUDAStream(before);
     });
+  }
+
+  // Libtorch's allocators believe in a recording that failed until they are told.
+  void forget_recording() const {
+    const std::string why = problem;
+    guarded([&] {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(stream.device_index(), pool);
+      c10::cuda::CUDACachingAllocator::releasePool(stream.device_index(), pool);
+    });
+    guarded([&] {
+      auto *host = at::getHostAllocator(at::kCUDA);
+      host->end_allocate_to_pool(pool);
+      host->release_pool(pool);
+    });
+    problem = why;
   }
 
   c10::cuda::CUDAStream before, stream;
@@ -67,14 +85,19 @@ at::cuda::CUDAGraph *lapsegan_graph_begin(Recorder *recorder) {
     recorder->stream.synchronize();
     // What the executions before left unused is of no use to a graph, whose memory is its own.
     c10::cuda::CUDACachingAllocator::emptyCache();
+    // A pool whose last graph is gone is still known here, and could not be used again.
+    at::getHostAllocator(at::kCUDA)->empty_cache();
     // Backward passes run on a thread of libtorch, whose harmless questions to the driver must not end the recording.
     graph->capture_begin(recorder->pool, cudaStreamCaptureModeThreadLocal);
   });
+  if (!begun) recorder->forget_recording();
   return begun ? graph.release() : nullptr;
 }
 
-bool lapsegan_graph_end(at::cuda::CUDAGraph *graph) {
-  return guarded([&] { graph->capture_end(); });
+bool lapsegan_graph_end(Recorder *recorder, at::cuda::CUDAGraph *graph) {
+  const bool ended = guarded([&] { graph->capture_end(); });
+  if (!ended) recorder->forget_recording();
+  return ended;
 }
 
 bool lapsegan_graph_replay(at::cuda::CUDAGraph *graph) {

@@ -63,6 +63,17 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Returns copies.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            real: self.real.copy(),
+            generated: self.generated.copy(),
+            pixel_real: self.pixel_real.copy(),
+            pixel_generated: self.pixel_generated.copy(),
+        }
+    }
+
     /// Returns handles of the same tensors.
     #[must_use]
     pub fn shallow_clone(&self) -> Self {

@@ -1,6 +1,8 @@
 //! How phases are executed: as they are, or by graphs.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use tch::Device;
 
@@ -19,6 +21,8 @@ pub struct Steps {
     /// Whether a phase that cannot be recorded is an error.
     strict: bool,
     phases: BTreeMap<Phase, Replayed<Done>>,
+    /// Set where memory ran out with graphs: none is recorded any more.
+    is_off: bool,
 }
 
 impl Steps {
@@ -29,7 +33,7 @@ impl Steps {
 
     /// Records phases and replays them.
     pub fn recorded(recorder: Box<dyn Recorder>, wish: Graphs) -> Self {
-        Self { recorder: Some(recorder), strict: wish == Graphs::On, phases: BTreeMap::new() }
+        Self { recorder: Some(recorder), strict: wish == Graphs::On, ..Self::default() }
     }
 
     /// Executes phases as `training.graphs` wishes on a device. Make it before anything is put on the device.
@@ -56,7 +60,10 @@ impl Steps {
         state: &mut State,
         config: &TrainingConfig,
     ) -> Result<Done, TrainingError> {
-        let Some(recorder) = &self.recorder else { return Ok(work.run(state, config)) };
+        // The recorder stays where nothing is recorded: it holds the stream that all work is on.
+        let Some(recorder) = self.recorder.as_ref().filter(|_| !self.is_off) else {
+            return Ok(work.run(state, config));
+        };
         let phase = work.phase();
         let done = match work.tensors() {
             Some(inputs) => {
@@ -69,7 +76,18 @@ impl Steps {
                     run: |state: &mut State| work.run(state, config),
                     written: |state: &State| state.written(phase),
                 };
-                self.phases.entry(phase).or_default().run(&**recorder, step)
+                let replayed = self.phases.entry(phase).or_default();
+                let tried = catch_unwind(AssertUnwindSafe(|| replayed.run(&**recorder, step)));
+                match tried {
+                    Ok(done) => done,
+                    // A phase writes at its end, so it can be done again without the memory of the graphs.
+                    Err(panic) if !self.strict && is_out_of_memory(&*panic) => {
+                        tracing::warn!("no CUDA graphs from here on: they do not fit beside {phase:?}");
+                        (self.is_off, self.phases) = (true, BTreeMap::new());
+                        return Ok(work.run(state, config));
+                    }
+                    Err(panic) => resume_unwind(panic),
+                }
             }
             None if self.strict => {
                 let why = "ada.geometry = \"original\" does other work for every draw";
@@ -88,4 +106,9 @@ impl Steps {
             }
         }
     }
+}
+
+/// Returns whether a panic of libtorch's bindings says that the memory of a GPU is used up.
+fn is_out_of_memory(panic: &(dyn Any + Send)) -> bool {
+    panic.downcast_ref::<String>().is_some_and(|message| message.contains("CUDA out of memory"))
 }

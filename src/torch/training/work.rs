@@ -137,7 +137,8 @@ fn shown_tensors(shown: &Shown) -> [Tensor; 4] {
 impl Leaves for Done {
     fn handles(&self) -> Self {
         let values = self.values.iter().map(|(name, value)| (*name, value.shallow_clone()));
-        Self { values: values.collect(), shown: self.shown.iter().map(Shown::shallow_clone).collect() }
+        // Later phases of the iteration read them, whose graphs may use the same memory in between.
+        Self { values: values.collect(), shown: self.shown.iter().map(Shown::copy).collect() }
     }
 
     fn numbers(&self) -> Vec<Tensor> {

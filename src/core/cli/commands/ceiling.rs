@@ -86,7 +86,7 @@ pub fn execute(args: &CeilingArgs) -> Outcome {
     let common = &args.common;
     let _locks = Outputs::new(common)
         .reads("PLATE", &args.plate)
-        .writes("--output", args.output.as_deref(), OutputKind::Scores)
+        .writes("--output", args.output.as_deref(), OutputKind::Ceiling)
         .claim()?;
     let base = CeilingSettings { label: None, split: None, decode: DecodeSettings::standard() };
     let CeilingSettings { label, split, decode } =

@@ -13,6 +13,7 @@ use super::import::{self, ImportArgs};
 use crate::cli::out_of_memory::guard;
 use crate::cli::{device, precision};
 use crate::driver;
+use crate::graphs::Graphs;
 use crate::model::Precision;
 use crate::model::size::{Use, expect_room};
 use crate::training::checkpoint::{self, Identity};
@@ -306,7 +307,12 @@ fn free_memory(device: Device) -> Option<u64> {
 
 /// Returns how many sequences of a batch are taken at once, where the settings leave that to the program.
 fn part_that_fits(config: &Config, device: Device) -> MicroBatch {
-    let share = if device == Device::Cpu { MACHINE_SHARE } else { GPU_SHARE };
+    let share = match (device, config.training.graphs) {
+        (Device::Cpu, _) => MACHINE_SHARE,
+        (_, Graphs::Off) => GPU_SHARE,
+        // Recorded steps keep memory of their own beside what others use once.
+        _ => GPU_SHARE / 2.0,
+    };
     let available = free_memory(device).map_or(f64::INFINITY, |bytes| bytes as f64 * share);
     let size = fit(config, available);
     tracing::info!(
