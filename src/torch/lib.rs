@@ -10,6 +10,8 @@
 
 mod handle;
 
+mod panics;
+
 pub mod tensor_rng;
 
 pub mod transfer;

@@ -6,6 +6,7 @@
 
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 
+use crate::panics;
 use lapsegan_core::cli::{Failure, Outcome};
 use lapsegan_core::error::Exit;
 
@@ -13,14 +14,14 @@ use lapsegan_core::error::Exit;
 pub fn guard(hint: &str, work: impl FnOnce() -> Outcome) -> Outcome {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-        if text(info.payload()).and_then(ran_out).is_none() {
+        if panics::message(info.payload()).and_then(ran_out).is_none() {
             before(info);
         }
     }));
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(Err(failure)) => Err(ran_out(&failure.message).map_or_else(|| failure, |what| what.failure(hint))),
         Ok(done) => done,
-        Err(payload) => match text(payload.as_ref()).and_then(ran_out) {
+        Err(payload) => match panics::message(payload.as_ref()).and_then(ran_out) {
             Some(what) => Err(what.failure(hint)),
             None => panic::resume_unwind(payload),
         },
@@ -113,10 +114,6 @@ fn ran_out(message: &str) -> Option<RanOut> {
     }
 }
 
-fn text(payload: &(dyn std::any::Any + Send)) -> Option<&str> {
-    payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +166,7 @@ mod tests {
         let wrong = || Err(Failure::usage("a", "b"));
         assert_eq!(guard("x", wrong).unwrap_err().exit, Exit::Usage);
         let mistake = panic::catch_unwind(|| guard("x", || panic!("index out of bounds")));
-        assert_eq!(text(mistake.unwrap_err().as_ref()), Some("index out of bounds"));
+        assert_eq!(panics::message(mistake.unwrap_err().as_ref()), Some("index out of bounds"));
         assert_eq!(guard("x", || Ok(json!(1))).unwrap(), json!(1));
     }
 }

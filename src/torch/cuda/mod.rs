@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::driver;
+use crate::{driver, panics};
 
 /// The program's files besides `kernels.cu`, by the names that it includes.
 const PARTS: [(&str, &str); 5] = [
@@ -51,7 +51,7 @@ fn checked(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let result = catch_unwind(AssertUnwindSafe(check));
     set_hook(hook);
     result.unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().map_or("the GPU refuses a kernel", String::as_str);
+        let message = panics::message(&*panic).unwrap_or("the GPU refuses a kernel");
         Err(message.lines().next().unwrap_or_default().to_owned())
     })
 }

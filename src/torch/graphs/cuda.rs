@@ -15,6 +15,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::{Graph, Recorder};
 use crate::operators;
+use crate::panics;
 use crate::transfer::without_transfers;
 
 /// The compiled `graph.cpp`; empty where the headers of CUDA were missing when the programs were built.
@@ -137,10 +138,7 @@ impl Recorder for CudaRecorder {
             Ok(()) if ended => Ok(Box::new(recorded)),
             Ok(()) => Err(functions.why()),
             Err(panic) => {
-                let message = panic.downcast_ref::<String>().map(String::as_str);
-                let Some(message) = message.or_else(|| panic.downcast_ref::<&str>().copied()) else {
-                    resume_unwind(panic)
-                };
+                let Some(message) = panics::message(&*panic).map(str::to_owned) else { resume_unwind(panic) };
                 let at = operators.last().map_or("its first operator", |operator| &operator.name);
                 Err(format!("at {at}: {}", message.lines().next().unwrap_or_default()))
             }

@@ -13,6 +13,7 @@ use super::state::State;
 use super::work::{Done, Work};
 use crate::graphs::replayed::{Execution, Replayed};
 use crate::graphs::{self, Graphs, Recorder};
+use crate::panics;
 
 /// Executes phases.
 #[derive(Debug, Default)]
@@ -110,5 +111,5 @@ impl Steps {
 
 /// Returns whether a panic of libtorch's bindings says that the memory of a GPU is used up.
 fn is_out_of_memory(panic: &(dyn Any + Send)) -> bool {
-    panic.downcast_ref::<String>().is_some_and(|message| message.contains("CUDA out of memory"))
+    panics::message(panic).is_some_and(|message| message.contains("CUDA out of memory"))
 }
