@@ -15,7 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{driver, panics};
+use crate::driver;
+use crate::panics;
 
 /// The program's files besides `kernels.cu`, by the names that it includes.
 const PARTS: [(&str, &str); 5] = [
