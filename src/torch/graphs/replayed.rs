@@ -76,7 +76,8 @@ impl<L: Leaves> Replayed<L> {
         self.recordings
     }
 
-    /// Does a step, in whatever way is due. What it leaves holds until the next one.
+    /// Does a step, in whatever way is due. What it leaves holds until the next step of the same recorder, whichever that
+    /// is; see [`Leaves::handles`].
     ///
     /// # Errors
     /// Why a step cannot be recorded; it is done all the same, and so will be all after it: the results come with it.

@@ -51,7 +51,8 @@ impl Steps {
         self.phases.iter().map(|(phase, replayed)| (*phase, replayed.recordings())).collect()
     }
 
-    /// Does a phase. What it leaves holds until the same phase of the next iteration.
+    /// Does a phase. Its values hold until the next phase, whose graph may use the same memory; what it shows to later
+    /// phases is theirs.
     ///
     /// # Errors
     /// [`TrainingError::Graphs`] where `training.graphs` is "on" and a phase cannot be recorded.
