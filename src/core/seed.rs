@@ -61,6 +61,10 @@ streams! {
     Symmetries = 32,
     /// Training: latents of the sample grids. Counters: seed, sequence.
     SampleGrid = 33,
+    /// Training: the order of the sequences with labels in an epoch, where not all have them. Counters: seed, epoch.
+    LabelledOrder = 34,
+    /// Training: which sequences are those with labels, where a number of them is wished for. Counters: seed.
+    LabelledChoice = 35,
     /// Training: latents of the discriminator's step. Counters: seed, iteration, part, sequence.
     DiscriminatorLatents = 40,
     /// Training: style mixing of the discriminator's step. Counters: seed, iteration, part, for latents also sequence.

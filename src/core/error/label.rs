@@ -43,12 +43,44 @@ pub enum LabelError {
         /// Labels there are.
         there: Vec<String>,
     },
+    /// A number of labelled sequences that is not there.
+    #[error("--labelled {wanted}: expected 1 to {there}, the training sequences of the plate")]
+    NumberLabelled {
+        /// What was asked for.
+        wanted: usize,
+        /// Training sequences.
+        there: usize,
+    },
+    /// A name in a list of labelled sequences that the training part does not have.
+    #[error(
+        "--labelled {name:.120}: {}",
+        if *held_out { "is held out for validation and test" } else { "no such well or split group" }
+    )]
+    UnknownLabelled {
+        /// The name.
+        name: String,
+        /// Whether another part of the plate has it.
+        held_out: bool,
+        /// A well and a group that are there.
+        examples: Vec<String>,
+    },
+    /// All labelled sequences are empty.
+    #[error("labels {name}: no object in any of the {sequences} sequences whose labels are to be learned")]
+    AllEmpty {
+        /// The labels.
+        name: String,
+        /// Sequences that were looked at.
+        sequences: usize,
+    },
 }
 
 impl Advice for LabelError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Several { .. } | Self::SeveralStructures { .. } => Exit::Usage,
+            Self::Several { .. }
+            | Self::SeveralStructures { .. }
+            | Self::NumberLabelled { .. }
+            | Self::UnknownLabelled { .. } => Exit::Usage,
             _ => Exit::BadInput,
         }
     }
@@ -59,6 +91,13 @@ impl Advice for LabelError {
             Self::SeveralStructures { .. } => "prepare the plate with one --structure only".into(),
             Self::Several { names } => format!("choose one: --label {}", names.join(" or --label ")),
             Self::NoStructure { .. } => "prepare the plate with --structure NAME=DIR".into(),
+            Self::NumberLabelled { .. } => {
+                "a number of sequences, or their wells or split groups with commas between".into()
+            }
+            Self::UnknownLabelled { examples, .. } => {
+                format!("names of the training part, such as {}", examples.join(" or "))
+            }
+            Self::AllEmpty { .. } => "name sequences in which objects are labelled with --labelled".into(),
             Self::None { .. } => "prepare the plate with --labels NAME=DIR".into(),
         })
     }

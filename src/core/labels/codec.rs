@@ -10,7 +10,7 @@ use super::peaks::persistent_peaks;
 use super::per_label::PerLabel;
 use super::smooth::gaussian;
 use super::watershed::watershed;
-use super::{Neighbours, distance};
+use super::{Neighbours, distance, edges};
 
 /// A label image as maps.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,6 +156,7 @@ pub fn decode(maps: &Maps, settings: &DecodeSettings) -> Array2<u32> {
     let mask = maps.foreground.mapv(|p| p > settings.foreground);
     let height = gaussian(maps.distance.view(), settings.sigma_px);
     let mut labels = split(height.view(), mask.view(), settings.rise);
+    edges::settle(maps.distance.view(), &mut labels);
     remove_small_labels(&mut labels, settings.min_area_px);
     labels
 }

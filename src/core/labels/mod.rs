@@ -8,6 +8,7 @@ pub mod codec;
 pub mod components;
 pub mod distance;
 pub mod fluorescence;
+mod edges;
 mod framed;
 pub mod link;
 pub mod maps;

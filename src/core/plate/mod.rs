@@ -18,6 +18,7 @@ pub mod digest;
 mod finding;
 pub mod groups;
 pub mod intensity;
+pub mod labelled;
 pub mod labels;
 mod leakage;
 pub mod merge;
@@ -38,6 +39,7 @@ pub use write::PlateWriter;
 
 use crate::error::DataError;
 use groups::SplitGroup;
+use labelled::LabelledSequence;
 
 /// The form of `attributes.lapsegan`, raised when an older reader would misread a newer plate.
 pub(super) const FORMAT: u64 = 2;
@@ -122,6 +124,9 @@ pub struct PlateMeta {
     /// For a synthetic plate: the split groups its generator was trained on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trained_on: Vec<SplitGroup>,
+    /// For a synthetic plate: the sequences whose labels its generator learned from, where these were not all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labelled: Vec<LabelledSequence>,
     /// For a synthetic plate: whether its generator has seen more than `trained_on` says, as one that began with weights
     /// of an unknown history has.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -226,6 +231,7 @@ impl PlateMeta {
             normalise: "percentile".to_owned(),
             groups: Vec::new(),
             trained_on: Vec::new(),
+            labelled: Vec::new(),
             history_unknown: false,
             notes: Vec::new(),
             part: None,

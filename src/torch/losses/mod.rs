@@ -2,5 +2,6 @@
 
 pub mod adversarial;
 pub mod cut_mix;
+pub mod label_reading;
 pub mod path_length;
 pub mod r1;

@@ -50,6 +50,20 @@ impl Precision {
     }
 }
 
+/// How labels of a label domain are learnt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelLearning {
+    /// All sequences have labels, and the discriminator judges them with their images.
+    #[default]
+    All,
+    /// Some have labels. The discriminator judges images, with labels where they are shown, and knows where they are.
+    Shown,
+    /// Some have labels. The discriminator judges images and learns to read labels in them; the generator's labels follow
+    /// what it reads in the generator's images.
+    Read,
+}
+
 /// Sizes of the generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +108,9 @@ pub struct ModelConfig {
     pub domains: usize,
     /// Maps per frame of the label domain, which comes after the image channels; without any there is none.
     pub label_maps: Vec<LabelMap>,
+    /// How the label domain is learnt.
+    #[serde(default)]
+    pub label_learning: LabelLearning,
     /// Frames per sequence, T.
     pub frames: usize,
     /// Rows and columns, a power of two.

@@ -3,7 +3,7 @@
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::config::ModelConfig;
+use super::config::{LabelLearning, ModelConfig};
 use super::equalized::{BiasActivation, Conv, Linear, channels_last};
 use super::fused;
 use super::non_local::NonLocalBlock;
@@ -21,6 +21,8 @@ pub struct Logits {
     pub scalar: Tensor,
     /// One per pixel. `[N, 1, 1, H, W]`
     pub pixel: Tensor,
+    /// Logits of the label maps that it reads in the images, where it learns to. `[N, M, T, H, W]`
+    pub labels: Option<Tensor>,
 }
 
 /// U-Net discriminator.
@@ -32,6 +34,10 @@ pub struct Discriminator {
     upscale: Vec<Upscale>,
     decoder: Vec<Block>,
     last: (BiasActivation, Conv),
+    labels: Option<Conv>,
+    learning: LabelLearning,
+    domains: i64,
+    frames: i64,
     range: Option<ChannelRange>,
     precision: Kind,
 }
@@ -47,7 +53,14 @@ impl Discriminator {
     /// Makes all parameters under their published names.
     pub fn new(vs: &Path, config: &ModelConfig) -> Self {
         let widths = &config.discriminator.encoder;
-        let planes = (config.channels() * config.frames) as i64;
+        let learning = config.label_learning;
+        let planes = config.frames
+            * match learning {
+                LabelLearning::Read => config.domains,
+                _ => config.channels(),
+            };
+        // One more says whether labels are shown.
+        let planes = planes as i64 + i64::from(learning == LabelLearning::Shown);
         let blocks = widths.len();
         let encoder = (0..blocks)
             .map(|i| {
@@ -101,9 +114,21 @@ impl Discriminator {
                 BiasActivation::new(&(&end / 0), last_width),
                 Conv::new(&(&end / 1), last_width, 1, 1, 1, 0, false),
             ),
+            labels: (learning == LabelLearning::Read).then(|| {
+                let planes = (config.label_maps.len() * config.frames) as i64;
+                Conv::new(&(vs / "label_mapping"), last_width, planes, 3, 1, 1, true)
+            }),
+            learning,
+            domains: config.domains as i64,
+            frames: config.frames as i64,
             range: ChannelRange::new(config, vs.device()),
             precision: config.precision.kind(),
         }
+    }
+
+    /// Returns the image channels of a sequence; label maps follow them.
+    pub fn domains(&self) -> i64 {
+        self.domains
     }
 
     /// Returns what a gradient with respect to images must be multiplied with to be one with respect to what the layers
@@ -112,14 +137,20 @@ impl Discriminator {
         self.range.as_ref().map(|range| range.slope(images))
     }
 
-    /// Judges sequences. `[N, C, T, H, W]` -> [`Logits`]
+    /// Judges sequences, all with their labels. `[N, C, T, H, W]` -> [`Logits`]
     pub fn forward(&self, images: &Tensor) -> Logits {
+        self.judge(images, None)
+    }
+
+    /// Judges sequences whose labels are shown where `shown` is 1, `[N, 1, 1, 1, 1]`.
+    /// `[N, C, T, H, W]` -> [`Logits`]
+    pub fn judge(&self, images: &Tensor, shown: Option<&Tensor>) -> Logits {
         let images = match &self.range {
             Some(range) => range.standardise(images),
             None => images.shallow_clone(),
         };
         // [N, C, T, H, W] -> [N, C T, H, W]; everything after follows the kind of the input.
-        let mut x = channels_last(&images.flatten(1, 2).to_kind(self.precision));
+        let mut x = channels_last(&self.planes(&images, shown).to_kind(self.precision));
         let mut skips = Vec::new();
         for (i, block) in self.encoder.iter().enumerate() {
             x = block.forward(&x);
@@ -137,8 +168,29 @@ impl Discriminator {
             x = block.forward(&Tensor::cat(&[up.forward(&x), skip], 1));
         }
         let (activation, conv) = &self.last;
-        let pixel = conv.forward(&activation.forward(&x)).to_kind(Kind::Float).unsqueeze(1); // [N, 1, H, W] -> [N, 1, 1, H, W]
-        Logits { scalar, pixel }
+        let features = activation.forward(&x);
+        let pixel = conv.forward(&features).to_kind(Kind::Float).unsqueeze(1); // [N, 1, H, W] -> [N, 1, 1, H, W]
+        let labels = self.labels.as_ref().map(|conv| {
+            let size = features.size();
+            // [N, M T, H, W] -> [N, M, T, H, W]
+            conv.forward(&features).to_kind(Kind::Float).view([size[0], -1, self.frames, size[2], size[3]])
+        });
+        Logits { scalar, pixel, labels }
+    }
+
+    /// Returns what is judged of standardised sequences. `[N, P, H, W]`
+    fn planes(&self, images: &Tensor, shown: Option<&Tensor>) -> Tensor {
+        match (self.learning, shown) {
+            (LabelLearning::All, _) | (LabelLearning::Shown, None) => images.flatten(1, 2),
+            (LabelLearning::Read, _) => images.narrow(1, 0, self.domains).flatten(1, 2),
+            (LabelLearning::Shown, Some(shown)) => {
+                let size = images.size();
+                let labels = images.narrow(1, self.domains, size[1] - self.domains) * shown;
+                let whether = shown.view([-1, 1, 1, 1]).expand([size[0], 1, size[3], size[4]], false);
+                let images = images.narrow(1, 0, self.domains).flatten(1, 2);
+                Tensor::cat(&[images, labels.flatten(1, 2), whether], 1)
+            }
+        }
     }
 }
 

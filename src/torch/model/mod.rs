@@ -30,7 +30,7 @@ pub mod size;
 pub mod synthesis;
 pub mod weights;
 
-pub use config::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
+pub use config::{DiscriminatorConfig, GeneratorConfig, LabelLearning, ModelConfig, Precision, Wiring};
 pub use discriminator::{Discriminator, Logits};
 pub use fused::{composed, sharing_weights};
 pub use generator::Generator;

@@ -82,7 +82,8 @@ pub fn fit(sorted: &[f32], [mean, std]: [f64; 2], most_deviations: f64) -> ([f64
     let mut distances: Vec<f64> = sorted.iter().map(|x| (f64::from(*x) - median).abs()).collect();
     distances.sort_by(f64::total_cmp);
     // The spread of the background, if it were normal; a background without any has a share of what there is.
-    let unit = (1.4826 * distances[distances.len() / 2]).max(std / 20.0);
+    let background = (1.4826 * distances[distances.len() / 2]).max(std / 20.0);
+    let unit = (background * std).sqrt();
     let far = farthest(median, unit);
     // asinh(curve far) / curve falls from far towards 0: halve until it is where it should be.
     let (mut low, mut high) = (0.0, 1e3_f64);

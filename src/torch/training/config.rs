@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
+use super::augment::Geometry;
 use super::augment::controller::AdaConfig;
 use super::micro_batch::MicroBatch;
 use crate::graphs::Graphs;
-use crate::model::ModelConfig;
+use crate::model::{LabelLearning, ModelConfig};
 
 /// Everything a run is determined by, besides data, seed and threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +85,29 @@ pub struct TrainingConfig {
     pub wrong_order: WrongOrderConfig,
     /// Weight map of the pixel losses.
     pub trap: TrapConfig,
+    /// Labels where some sequences have them only.
+    #[serde(default)]
+    pub labels: LabelsConfig,
+}
+
+/// How labels are learnt that only some sequences have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelsConfig {
+    /// One of so many sequences of a batch is one with labels; 0 where all have labels.
+    pub every: usize,
+    /// Augmentation probability of these at the start, in [0, 1].
+    pub initial_p: f64,
+    /// Weight of the losses of labels that are read.
+    pub weight: f64,
+    /// Whether images learn from how labels fit to them.
+    pub through_images: bool,
+}
+
+impl Default for LabelsConfig {
+    fn default() -> Self {
+        Self { every: 0, initial_p: 0.5, weight: 1.0, through_images: false }
+    }
 }
 
 /// Who says which symmetries of the square a scene has.
@@ -204,6 +228,8 @@ impl Config {
             ("wrong_order.fraction", t.wrong_order.fraction, 1.0),
             ("trap.gain", t.trap.gain, 1e6),
             ("trap.start", t.trap.start, 1.0),
+            ("labels.initial_p", t.labels.initial_p, 1.0),
+            ("labels.weight", t.labels.weight, 1e6),
         ] {
             if !(0.0..=most).contains(&value) {
                 return wrong(field, value.to_string(), &format!("0 to {most}"));
@@ -235,6 +261,21 @@ impl Config {
                 "at least 1",
             );
         }
+        let every = t.labels.every;
+        if every == 1 || (every > 0 && !t.batch.is_multiple_of(every)) {
+            let expected = format!("0, or a divisor of batch {} above 1", t.batch);
+            return wrong("labels.every", every.to_string(), &expected);
+        }
+        if (every > 0) != (self.model.label_learning != LabelLearning::All) {
+            return wrong(
+                "labels.every, model.label_learning",
+                format!("{every}, {:?}", self.model.label_learning),
+                "0 with all, else a number above 1",
+            );
+        }
+        if every > 0 && t.ada.enabled && t.ada.geometry == Geometry::Original {
+            return wrong("ada.geometry", "original".into(), "composed where labels are learnt from some sequences");
+        }
         if !(-1.0..=1.0).contains(&t.ada.target) {
             return wrong("ada.target", t.ada.target.to_string(), "-1 to 1");
         }
@@ -245,6 +286,13 @@ impl Config {
             return wrong("wrong_order.enabled", "true".into(), "false where a sequence is a single frame");
         }
         Ok(self.model.validate()?)
+    }
+}
+
+impl LabelsConfig {
+    /// Returns whether labels are shown with the sequence in this row of a batch.
+    pub fn shows(&self, row: usize) -> bool {
+        self.every > 0 && row.is_multiple_of(self.every)
     }
 }
 

@@ -61,6 +61,7 @@ impl Inputs<'_> {
                     latents: self.latents(state, n, key, Caller::Discriminator),
                     wrong_order: order,
                     augmentations: augmentations.map(|(real, generated)| [real, generated]),
+                    labels_shown: self.labels_shown(i, n),
                     real,
                 }
             };
@@ -74,6 +75,7 @@ impl Inputs<'_> {
             GeneratorPart {
                 latents: self.latents(state, n, key, Caller::Generator),
                 augmentation: self.augmentation(state, n, key, Stream::AugmentGenerator),
+                labels_shown: self.labels_shown(i, n),
             }
         };
         (0..(self.real.size()[0] / self.part_size()) as u64).map(part).collect()
@@ -99,11 +101,26 @@ impl Inputs<'_> {
     }
 
     fn augmentation(&self, state: &State, n: i64, key: Key, stream: Stream) -> Option<Augmenter> {
-        let (ada, p) = (&self.config.ada, state.ada.p);
+        let ada = &self.config.ada;
         let allowed = Allowed { mirrors: self.config.mirror || self.config.dihedral, turns: ada.turns };
-        let draw =
-            || Augmentation::draw(ada.geometry, n as usize, self.size(), p, allowed, &mut key.rng(stream));
+        let whole = self.part_size();
+        let p: Vec<f64> = (0..n)
+            // Real sequences in wrong order follow the generated ones, from the first.
+            .map(|row| if self.shows_labels(key.part, row % whole) { state.labels_ada.p } else { state.ada.p })
+            .collect();
+        let draw = || Augmentation::draw(ada.geometry, self.size(), &p, allowed, &mut key.rng(stream));
         ada.enabled.then(|| draw().upload(self.size(), self.real.device()))
+    }
+
+    /// Returns 1 for the sequences of a part whose labels are shown. `[N, 1, 1, 1, 1]`
+    fn labels_shown(&self, part: u64, n: i64) -> Option<Tensor> {
+        let shown: Vec<f32> = (0..n).map(|row| f32::from(u8::from(self.shows_labels(part, row)))).collect();
+        (self.config.labels.every > 0)
+            .then(|| upload(&Tensor::from_slice(&shown).view([-1, 1, 1, 1, 1]), self.real.device()))
+    }
+
+    fn shows_labels(&self, part: u64, row: i64) -> bool {
+        self.config.labels.shows((part as i64 * self.part_size() + row) as usize)
     }
 
     fn key(&self, part: u64) -> Key {

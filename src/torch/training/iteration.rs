@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::TrainingError;
 use super::inputs::Inputs;
-use super::phases::{ADA_SIGNAL, Shown};
+use super::phases::{ADA_SIGNAL, LABELS_ADA_SIGNAL, Shown};
 use super::schedule::{self, Phase};
 use super::state::State;
 use super::steps::Steps;
@@ -43,11 +43,16 @@ pub fn iterate(
         if !done.shown.is_empty() {
             shown = done.shown;
         }
-        for (_, signal) in done.values.iter().filter(|(name, _)| *name == ADA_SIGNAL) {
-            state.ada.observe(signal);
+        for (name, signal) in &done.values {
+            match *name {
+                ADA_SIGNAL => state.ada.observe(signal),
+                LABELS_ADA_SIGNAL => state.labels_ada.observe(signal),
+                _ => {}
+            }
         }
         state.since_tick.add(done.values);
         state.ada.adapt(&config.ada);
+        state.labels_ada.adapt(&config.ada);
     }
 
     // Gema: the average that images are made from.

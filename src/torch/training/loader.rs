@@ -39,6 +39,8 @@ pub struct Dataset {
     /// Image channels; label maps follow them.
     domains: i64,
     places: Vec<String>,
+    /// Which sequences have labels, where not all have them.
+    labelled: Option<Vec<usize>>,
 }
 
 /// Where the sequences are.
@@ -54,6 +56,8 @@ enum Images {
 struct Counts {
     plate: PlateMeta,
     sequences: Vec<Packed>,
+    /// Label maps of a sequence with labels.
+    maps: usize,
 }
 
 /// A sequence as it is kept.
@@ -61,7 +65,7 @@ struct Counts {
 struct Packed {
     /// The camera's counts; without labels.
     counts: Sequence,
-    /// Label maps `[M, T, H, W]`; 65535 is 1.
+    /// Label maps, `[1, T, H, W]` each; 65535 is 1. Empty where the sequence has no labels.
     maps: Vec<Array4<u16>>,
 }
 
@@ -69,14 +73,15 @@ impl Dataset {
     /// Reads the training split of a plate; `progress` is called with the number of sequences read.
     ///
     /// `label_maps` are drawn from the labels that `mapped` names and follow the image channels; `trap_gain` above 0 asks
-    /// for `trap_weights`, which need labels of structure. Sequences that are `ready_bytes` or less together are kept on
+    /// for `trap_weights`, which need labels of structure. Of the sequences that `labelled` leaves out, counted within the
+    /// training part, no label is looked at. Sequences that are `ready_bytes` or less together are kept on
     /// the device as they are used, others in the machine's memory as 16-bit numbers.
     ///
     /// # Errors
     /// What reading says, and [`DataError::Label`] where labels are missing.
     pub fn load(
         plate: &Plate,
-        (label_maps, mapped): (&[LabelMap], &MappedLabels),
+        (label_maps, mapped, labelled): (&[LabelMap], &MappedLabels, Option<&[usize]>),
         trap_gain: f64,
         seed: u64,
         (device, ready_bytes): (Device, u64),
@@ -91,7 +96,9 @@ impl Dataset {
                 structure = Some(structure.map_or_else(|| share.shallow_clone(), |sum: Tensor| sum + &share));
             }
             let packed = |map: &LabelMap| Ok(label_map(plate, &sequence, mapped, *map)?.mapv(packed));
-            let maps = label_maps.iter().map(packed).collect::<Result<_, DataError>>()?;
+            let has_labels = labelled.is_none_or(|labelled| labelled.contains(&done));
+            let maps = label_maps.iter().filter(|_| has_labels).map(packed);
+            let maps = maps.collect::<Result<_, DataError>>()?;
             sequences.push(Packed { counts: Sequence { labels: BTreeMap::new(), ..sequence }, maps });
             progress(done as u64 + 1);
         }
@@ -102,13 +109,14 @@ impl Dataset {
             structure.map(|sum| upload(&(sum * (trap_gain / sequences.len() as f64) + 1.0), device));
         let places = sequences.iter().map(|packed| place(&plate.meta, &packed.counts.meta)).collect();
         let domains = plate.meta.channels.len() as i64;
-        let counts = Counts { plate: plate.meta.clone(), sequences };
+        let counts = Counts { plate: plate.meta.clone(), sequences, maps: label_maps.len() };
         let images = if device != Device::Cpu && counts.ready_bytes() <= ready_bytes {
             Images::Ready(counts.ready(device))
         } else {
             Images::Counts(Box::new(counts))
         };
-        Ok(Self { images, trap_weights, seed, device, domains, places })
+        let labelled = labelled.filter(|_| !label_maps.is_empty()).map(<[usize]>::to_vec);
+        Ok(Self { images, trap_weights, seed, device, domains, places, labelled })
     }
 
     /// Returns the number of training sequences.
@@ -138,7 +146,8 @@ impl Dataset {
         for index in 0..self.len() {
             let values = self.values(index);
             sums.resize(values.size()[0] as usize, [0.0; 3]);
-            for (channel, sums) in (0..).zip(&mut sums) {
+            let there = if self.has_labels(index) { values.size()[0] } else { self.domains };
+            for (channel, sums) in (0..there).zip(&mut sums) {
                 let values = values.select(0, channel);
                 sums[0] += values.numel() as f64;
                 sums[1] += number(&values.sum(Kind::Double));
@@ -165,24 +174,32 @@ impl Dataset {
         fitted.unzip()
     }
 
-    /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs.
+    /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs, and of
+    /// those with labels in the rows for which `shows_labels` asks.
     ///
     /// `-> [N, C, T, H, W]`, values in [0, 1].
-    pub fn batch(&self, iteration: u64, count: usize, symmetry: Symmetry) -> Tensor {
-        let total = self.len() as u64;
-        let mut order: Option<(u64, Vec<i64>)> = None;
+    pub fn batch(
+        &self,
+        iteration: u64,
+        count: usize,
+        symmetry: Symmetry,
+        shows_labels: &dyn Fn(usize) -> bool,
+    ) -> Tensor {
+        let mut all = Epochs::new(Stream::EpochOrder, self.seed, self.len());
+        let labelled = self.labelled.as_deref().unwrap_or_default();
+        let mut with_labels = Epochs::new(Stream::LabelledOrder, self.seed, labelled.len());
         let mut rng = seed::rng(Stream::Symmetries, &[self.seed, iteration]);
-        let picks: Vec<(usize, u32)> = (0..count as u64)
-            .map(|i| {
-                let position = iteration * count as u64 + i;
-                let epoch = position / total;
-                if order.as_ref().is_none_or(|(known, _)| *known != epoch) {
-                    let mut indices: Vec<i64> = (0..total as i64).collect();
-                    indices.shuffle(&mut seed::rng(Stream::EpochOrder, &[self.seed, epoch]));
-                    order = Some((epoch, indices));
-                }
-                let index = order.as_ref().map_or(0, |(_, o)| o[(position % total) as usize]);
-                (index as usize, rng.random_range(0..8))
+        let picks: Vec<(usize, u32)> = (0..count)
+            .map(|row| {
+                let position = iteration * count as u64 + row as u64;
+                let index = if !labelled.is_empty() && shows_labels(row) {
+                    let before = (0..row).filter(|&row| shows_labels(row)).count() as u64;
+                    let each = (0..count).filter(|&row| shows_labels(row)).count() as u64;
+                    labelled[with_labels.at(iteration * each + before)]
+                } else {
+                    all.at(position)
+                };
+                (index, rng.random_range(0..8))
             })
             .collect();
         let sample = |&(index, draw): &(usize, u32)| transform(&self.values(index), symmetry, draw);
@@ -197,13 +214,18 @@ impl Dataset {
     fn sorted(&self, channel: i64) -> Vec<f32> {
         let each = (QUANTILE_VALUES / self.len()).max(64);
         let mut values = Vec::new();
-        for index in 0..self.len() {
+        for index in (0..self.len()).filter(|&i| channel < self.domains || self.has_labels(i)) {
             let all = download(&self.values(index).select(0, channel)).flatten(0, -1);
             let step = (all.size()[0] as usize / each).max(1);
             values.extend(Vec::<f32>::try_from(all).expect("floats").into_iter().step_by(step));
         }
         values.sort_by(f32::total_cmp);
         values
+    }
+
+    /// Returns whether the labels of a sequence are learnt.
+    fn has_labels(&self, index: usize) -> bool {
+        self.labelled.as_ref().is_none_or(|labelled| labelled.contains(&index))
     }
 
     /// Returns the image channels of a sequence, on the CPU. `[C, T, H, W]`
@@ -230,15 +252,17 @@ impl Counts {
     fn values(&self, index: usize) -> Tensor {
         let Packed { counts, maps } = &self.sequences[index];
         let image = tensor(&axes::channels_first(counts.normalised(&self.plate).view())); // [T, C, H, W] -> [C, T, H, W]
-        let maps = maps.iter().map(|map| tensor(&map.mapv(unpacked)));
-        Tensor::cat(&std::iter::once(image).chain(maps).collect::<Vec<_>>(), 0)
+        let drawn = maps.iter().map(|map| tensor(&map.mapv(unpacked)));
+        let none = image.narrow(0, 0, 1).zeros_like();
+        let missing = (maps.len()..self.maps).map(|_| none.shallow_clone());
+        Tensor::cat(&std::iter::once(image.shallow_clone()).chain(drawn).chain(missing).collect::<Vec<_>>(), 0)
     }
 
     /// Returns how many bytes the sequences take when they are ready.
     fn ready_bytes(&self) -> u64 {
-        let numbers =
-            |packed: &Packed| packed.counts.image.len() + packed.maps.iter().map(Array4::len).sum::<usize>();
-        self.sequences.iter().map(|packed| 4 * numbers(packed) as u64).sum()
+        let PlateMeta { channels, frames, height, width, .. } = &self.plate;
+        let numbers = (channels.len() + self.maps) * frames * height * width;
+        4 * (self.sequences.len() * numbers) as u64
     }
 
     /// Returns all sequences on a device, one copied after the other. `[S, C, T, H, W]`
@@ -250,6 +274,31 @@ impl Counts {
             all.select(0, index as i64).copy_(&upload(&self.values(index), device));
         }
         all
+    }
+}
+
+/// Epochs over some sequences, each in an order of its own.
+struct Epochs {
+    stream: Stream,
+    seed: u64,
+    total: usize,
+    order: Option<(u64, Vec<usize>)>,
+}
+
+impl Epochs {
+    fn new(stream: Stream, seed: u64, total: usize) -> Self {
+        Self { stream, seed, total, order: None }
+    }
+
+    /// Returns the sequence at a position of the epochs.
+    fn at(&mut self, position: u64) -> usize {
+        let (epoch, within) = (position / self.total as u64, position % self.total as u64);
+        if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            let mut indices: Vec<usize> = (0..self.total).collect();
+            indices.shuffle(&mut seed::rng(self.stream, &[self.seed, epoch]));
+            self.order = Some((epoch, indices));
+        }
+        self.order.as_ref().map_or(0, |(_, order)| order[within as usize])
     }
 }
 
@@ -348,7 +397,7 @@ mod tests {
             let counts = Sequence { meta: meta.clone(), image, labels: BTreeMap::new() };
             Packed { counts, maps: vec![maps] }
         };
-        Counts { plate, sequences: vec![sequence(0), sequence(500), sequence(901)] }
+        Counts { plate, sequences: vec![sequence(0), sequence(500), sequence(901)], maps: 1 }
     }
 
     #[test]
@@ -360,15 +409,16 @@ mod tests {
             device: Device::Cpu,
             domains: 1,
             places: vec![String::new(); 3],
+            labelled: None,
         };
         let ready = data(Images::Ready(counts().ready(Device::Cpu)));
         assert_eq!(counts().ready_bytes(), 3 * 2 * 2 * 64 * 4);
         let counted = data(Images::Counts(Box::new(counts())));
         let symmetry = Symmetry { mirror: true, dihedral: true };
         for iteration in 0..4 {
-            let batch = counted.batch(iteration, 2, symmetry);
+            let batch = counted.batch(iteration, 2, symmetry, &|_| false);
             assert_eq!(batch.size(), [2, 2, 2, 8, 8]);
-            assert_eq!(batch, ready.batch(iteration, 2, symmetry));
+            assert_eq!(batch, ready.batch(iteration, 2, symmetry, &|_| false));
         }
         assert_eq!(counted.some(2), ready.some(2));
         assert_eq!(counted.range(0.0), ready.range(0.0));

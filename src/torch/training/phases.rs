@@ -13,6 +13,7 @@ use super::schedule::kept;
 use super::state::State;
 use crate::losses::adversarial::{call_fake, call_real};
 use crate::losses::cut_mix::{consistency_loss, cut_mix_loss, mix};
+use crate::losses::label_reading::{agreement_loss, reading_loss};
 use crate::losses::path_length::{latent_gradient, path_length};
 use crate::losses::r1::r1;
 use crate::model::{Logits, sharing_weights};
@@ -24,6 +25,8 @@ pub type Values = Vec<(&'static str, Tensor)>;
 
 /// The value that adaptive augmentation follows.
 pub const ADA_SIGNAL: &str = "ada_signal";
+/// That of sequences whose labels are shown.
+pub const LABELS_ADA_SIGNAL: &str = "ada_signal_labels";
 
 /// What a discriminator step starts from: a part of the batch with its draws.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct DiscriminatorPart {
     pub wrong_order: Option<(i64, Tensor)>,
     /// Augmentation of the real and of the generated sequences.
     pub augmentations: Option<[Augmenter; 2]>,
+    /// Where some sequences have labels only: 1 for the real and generated ones whose labels are shown. `[N, 1, 1, 1, 1]`
+    pub labels_shown: Option<Tensor>,
 }
 
 /// What a generator step starts from.
@@ -45,6 +50,8 @@ pub struct GeneratorPart {
     pub latents: Latents,
     /// Augmentation of what the discriminator sees.
     pub augmentation: Option<Augmenter>,
+    /// As in [`DiscriminatorPart`].
+    pub labels_shown: Option<Tensor>,
 }
 
 /// Inputs and pixel logits of the discriminator's main step, which the later steps of the iteration start from.
@@ -60,6 +67,8 @@ pub struct Shown {
     pub pixel_real: Tensor,
     /// Pixel logits of the generated sequences. `[N, 1, 1, H, W]`
     pub pixel_generated: Tensor,
+    /// As in [`DiscriminatorPart`].
+    pub labels_shown: Option<Tensor>,
 }
 
 impl Shown {
@@ -71,6 +80,7 @@ impl Shown {
             generated: self.generated.copy(),
             pixel_real: self.pixel_real.copy(),
             pixel_generated: self.pixel_generated.copy(),
+            labels_shown: self.labels_shown.as_ref().map(Tensor::copy),
         }
     }
 
@@ -82,6 +92,7 @@ impl Shown {
             generated: self.generated.shallow_clone(),
             pixel_real: self.pixel_real.shallow_clone(),
             pixel_generated: self.pixel_generated.shallow_clone(),
+            labels_shown: self.labels_shown.as_ref().map(Tensor::shallow_clone),
         }
     }
 }
@@ -106,11 +117,23 @@ pub fn discriminator_main(
             Some([of_real, of_generated]) => (of_real.apply(&part.real), of_generated.apply(&generated)),
             None => (part.real.shallow_clone(), generated),
         };
-        let judge = |images: &Tensor| state.discriminator.net.forward(images);
-        let (on_real, on_generated) = sharing_weights(|| (judge(&real), judge(&generated)));
+        let shown_of_real = part.labels_shown.as_ref();
+        // Those in wrong order are the first ones again.
+        let shown_of_generated =
+            shown_of_real.map(|s| Tensor::cat(&[s, &s.narrow(0, 0, generated.size()[0] - n)], 0));
+        let net = &state.discriminator.net;
+        let (on_real, on_generated) = sharing_weights(|| {
+            (net.judge(&real, shown_of_real), net.judge(&generated, shown_of_generated.as_ref()))
+        });
         let scalar = call_real(&on_real.scalar, None) + call_fake(&on_generated.scalar, None);
         let pixel = call_real(&on_real.pixel, weight) + call_fake(&on_generated.pixel, weight);
-        step.add(&(&scalar + &pixel), &state.discriminator_adam);
+        let mut loss = &scalar + &pixel;
+        if let (Some(logits), Some(shown)) = (&on_real.labels, shown_of_real) {
+            let reading = reading(logits, &real, shown, config.labels.every as f64);
+            step.value("loss_reading", &reading);
+            loss += reading * config.labels.weight;
+        }
+        step.add(&loss, &state.discriminator_adam);
         step.value("loss_discriminator", &scalar);
         step.value("loss_discriminator_pixel", &pixel);
         // How often the discriminator is right about real sequences, in [-1, 1]: 1 means overfitting.
@@ -120,10 +143,19 @@ pub fn discriminator_main(
             generated: generated.narrow(0, 0, n),
             pixel_real: on_real.pixel.detach(),
             pixel_generated: on_generated.pixel.detach().narrow(0, 0, n),
+            labels_shown: shown_of_real.map(Tensor::shallow_clone),
         });
         if config.ada.enabled {
             let seen = if config.ada.signal == Signal::Real { on_real } else { on_generated };
-            step.value(ADA_SIGNAL, &statistic(&seen));
+            let shown = if config.ada.signal == Signal::Real { shown_of_real } else { shown_of_generated.as_ref() };
+            match shown {
+                None => step.value(ADA_SIGNAL, &statistic(&seen, None)),
+                Some(shown) => {
+                    let share = 1.0 / config.labels.every as f64;
+                    step.value(ADA_SIGNAL, &statistic(&seen, Some((&(1.0 - shown), 1.0 - share))));
+                    step.value(LABELS_ADA_SIGNAL, &statistic(&seen, Some((shown, share))));
+                }
+            }
         }
     }
     let values =
@@ -136,7 +168,7 @@ pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, shown: &mut 
     let mut step = Step::new(shown.len());
     for part in shown {
         let real = part.real.detach().set_requires_grad(true);
-        let logits = state.discriminator.net.forward(&real);
+        let logits = state.discriminator.net.judge(&real, part.labels_shown.as_ref());
         let pixels = logits.pixel.size()[1..].iter().product::<i64>() as f64;
         let pixel_weight = if config.r1_normalise_pixels { pixels.sqrt().recip() } else { 1.0 };
         let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float) * pixel_weight;
@@ -153,7 +185,8 @@ pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, shown: &mut 
 pub fn cut_mix(state: &mut State, config: &TrainingConfig, shown: &[Shown], map: &Tensor) -> Values {
     let mut step = Step::new(shown.len());
     for part in shown {
-        let logits = state.discriminator.net.forward(&mix(&part.real, &part.generated, map));
+        let mixed = mix(&part.real, &part.generated, map);
+        let logits = state.discriminator.net.judge(&mixed, part.labels_shown.as_ref());
         let (real, generated) = cut_mix_loss(&logits.pixel, map);
         let loss = (real + generated) * config.cut_mix.weight;
         step.add(&loss, &state.discriminator_adam);
@@ -171,7 +204,8 @@ pub fn cut_mix_consistency(
 ) -> Values {
     let mut step = Step::new(shown.len());
     for part in shown {
-        let logits = state.discriminator.net.forward(&mix(&part.real, &part.generated, map));
+        let mixed = mix(&part.real, &part.generated, map);
+        let logits = state.discriminator.net.judge(&mixed, part.labels_shown.as_ref());
         let target = mix(&part.pixel_real, &part.pixel_generated, map);
         let loss = consistency_loss(&logits.pixel, &target) * config.cut_mix.consistency_weight;
         step.add(&loss, &state.discriminator_adam);
@@ -189,21 +223,36 @@ pub fn generator_main(
     parts: &[GeneratorPart],
 ) -> Values {
     let mut step = Step::new(parts.len());
+    let domains = state.discriminator.net.domains();
     for part in parts {
         let generated = part.latents.generate(&state.generator.net);
         let generated = match &part.augmentation {
             Some(augmentation) => augmentation.apply(&generated),
             None => generated,
         };
-        let logits = state.discriminator.net.forward(&generated);
+        let shown = part.labels_shown.as_ref();
+        let judged = match shown {
+            Some(shown) if !config.labels.through_images => only_labels(&generated, shown, domains),
+            _ => generated.shallow_clone(),
+        };
+        let logits = state.discriminator.net.judge(&judged, shown);
         let best = top_k(&logits, top_k_fraction);
         let scalar = call_real(&best.scalar, None);
         let pixel = call_real(&best.pixel, weight);
-        step.add(&(&scalar + &pixel), &state.generator_adam);
+        let mut loss = &scalar + &pixel;
+        if let Some(read) = &logits.labels {
+            let maps = generated.narrow(1, domains, read.size()[1]);
+            let slope = state.discriminator.net.slope(&generated);
+            let spread = slope.map(|slope| slope.narrow(1, domains, read.size()[1]));
+            let agreement = agreement_loss(&maps, &read.sigmoid().detach(), spread.as_ref());
+            step.value("loss_agreement", &agreement);
+            loss += agreement * config.labels.weight;
+        }
+        step.add(&loss, &state.generator_adam);
         step.value("loss_generator", &scalar);
         step.value("loss_generator_pixel", &pixel);
         if config.ada.enabled && config.ada.signal == Signal::Generated {
-            step.value(ADA_SIGNAL, &statistic(&logits));
+            step.value(ADA_SIGNAL, &statistic(&logits, None));
         }
     }
     step.take(&mut state.generator_adam, config.gradient_clip, "gradient_norm_generator")
@@ -239,10 +288,33 @@ pub fn top_k(logits: &Logits, fraction: f64) -> Logits {
     let n = logits.scalar.size()[0];
     let k = kept(n, fraction);
     if k == n {
-        return Logits { scalar: logits.scalar.shallow_clone(), pixel: logits.pixel.shallow_clone() };
+        return Logits {
+            scalar: logits.scalar.shallow_clone(),
+            pixel: logits.pixel.shallow_clone(),
+            labels: None,
+        };
     }
     let (_, rows) = logits.scalar.detach().flatten(0, -1).topk(k, 0, true, true);
-    Logits { scalar: logits.scalar.index_select(0, &rows), pixel: logits.pixel.index_select(0, &rows) }
+    Logits {
+        scalar: logits.scalar.index_select(0, &rows),
+        pixel: logits.pixel.index_select(0, &rows),
+        labels: None,
+    }
+}
+
+/// Returns sequences whose image channels have no gradient where labels are shown.
+fn only_labels(generated: &Tensor, shown: &Tensor, domains: i64) -> Tensor {
+    let images = generated.narrow(1, 0, domains);
+    let labels = generated.narrow(1, domains, generated.size()[1] - domains);
+    let images = images.detach().where_self(&shown.gt(0.5), &images);
+    Tensor::cat(&[images, labels], 1)
+}
+
+/// Returns the loss of the labels that were read in real sequences, where they are shown.
+fn reading(logits: &Tensor, real: &Tensor, shown: &Tensor, every: f64) -> Tensor {
+    let maps = logits.size()[1];
+    let targets = real.narrow(1, real.size()[1] - maps, maps);
+    reading_loss(logits, &targets, shown, every)
 }
 
 /// Gradients and values of one optimiser step, averaged over the parts of a batch.

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::augment::Geometry;
 use super::augment::controller::{AdaConfig, Signal};
 use super::config::{
-    Config, CutMixConfig, PathLengthConfig, Symmetries, TopKConfig, TrainingConfig, TrapConfig,
+    Config, CutMixConfig, LabelsConfig, PathLengthConfig, Symmetries, TopKConfig, TrainingConfig, TrapConfig,
     WrongOrderConfig,
 };
 use super::micro_batch::MicroBatch;
 use crate::graphs::Graphs;
-use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, LabelLearning, ModelConfig, Precision, Wiring};
 
 /// A named configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,7 @@ impl Preset {
         let model = ModelConfig {
             domains,
             label_maps: Vec::new(),
+            label_learning: LabelLearning::All,
             frames,
             resolution,
             precision,
@@ -169,6 +170,7 @@ fn tiny_recipe() -> TrainingConfig {
         cut_mix: CutMixConfig { probability: 0.0, ..published.cut_mix },
         wrong_order: WrongOrderConfig { enabled: false, ..published.wrong_order },
         trap: published.trap,
+        labels: LabelsConfig::default(),
     }
 }
 
@@ -279,6 +281,7 @@ fn published_recipe(preset: Preset) -> TrainingConfig {
             with_replacement: original,
         },
         trap: TrapConfig { gain: 0.0, start: 0.25 },
+        labels: LabelsConfig::default(),
     }
 }
 

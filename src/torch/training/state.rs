@@ -30,6 +30,8 @@ pub struct State {
     pub path_length_mean: Tensor,
     /// Augmentation probability and the statistics it follows.
     pub ada: Controller,
+    /// That of sequences whose labels are shown, where some have labels only.
+    pub labels_ada: Controller,
     /// What was measured since the last tick.
     pub since_tick: Accumulator,
     /// Iterations done.
@@ -102,7 +104,8 @@ impl State {
             generator_adam,
             discriminator_adam,
             path_length_mean: Tensor::zeros([], (Kind::Float, device)),
-            ada: Controller::new(&t.ada),
+            ada: Controller::new(t.ada.initial_p),
+            labels_ada: Controller::new(t.labels.initial_p),
             since_tick: Accumulator::default(),
             iteration: 0,
             sequences_seen: 0,

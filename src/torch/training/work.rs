@@ -86,6 +86,7 @@ impl Work {
                     for augmentation in part.augmentations.iter().flatten() {
                         tensors.extend(augmentation.tensors()?);
                     }
+                    tensors.extend(part.labels_shown.as_ref().map(Tensor::shallow_clone));
                 }
             }
             Self::DiscriminatorR1(shown) => tensors.extend(shown.iter().flat_map(shown_tensors)),
@@ -100,6 +101,7 @@ impl Work {
                     if let Some(augmentation) = &part.augmentation {
                         tensors.extend(augmentation.tensors()?);
                     }
+                    tensors.extend(part.labels_shown.as_ref().map(Tensor::shallow_clone));
                 }
             }
             Self::PathLength(parts) => {
@@ -129,9 +131,9 @@ impl Work {
     }
 }
 
-fn shown_tensors(shown: &Shown) -> [Tensor; 4] {
-    let Shown { real, generated, pixel_real, pixel_generated } = shown.shallow_clone();
-    [real, generated, pixel_real, pixel_generated]
+fn shown_tensors(shown: &Shown) -> Vec<Tensor> {
+    let Shown { real, generated, pixel_real, pixel_generated, labels_shown } = shown.shallow_clone();
+    [real, generated, pixel_real, pixel_generated].into_iter().chain(labels_shown).collect()
 }
 
 impl Leaves for Done {

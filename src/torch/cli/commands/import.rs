@@ -242,6 +242,7 @@ fn describe(args: &ImportArgs, model: &ModelConfig) -> Result<PlateMeta, Failure
         normalise: Normalise::Original.name().into(),
         groups: Vec::new(),
         trained_on: Vec::new(),
+        labelled: Vec::new(),
         history_unknown: true,
         notes,
         part: None,

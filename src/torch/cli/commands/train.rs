@@ -14,7 +14,7 @@ use crate::cli::out_of_memory::guard;
 use crate::cli::{device, precision};
 use crate::driver;
 use crate::graphs::Graphs;
-use crate::model::Precision;
+use crate::model::{LabelLearning, Precision};
 use crate::model::size::{Use, expect_room};
 use crate::training::checkpoint::{self, Identity};
 use crate::training::config::Symmetries;
@@ -37,6 +37,7 @@ use lapsegan_core::labels::maps::MappedLabels;
 use lapsegan_core::memory;
 use lapsegan_core::output::{Lock, OutputKind, PendingFolder, resolve as resolve_path};
 use lapsegan_core::plate::digest::Digest;
+use lapsegan_core::plate::labelled::{Labelled, LabelledSequence};
 use lapsegan_core::plate::{Origin, Plate, Split};
 
 /// Train a generator on a dataset plate
@@ -87,6 +88,11 @@ struct RunArgs {
     /// The labels of objects to learn, where the plate has several; implies --label-domain
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     label: Option<String>,
+
+    /// Labels of these training sequences only are learned: a number of them, or wells (A/3) or split groups with commas
+    /// between; implies --label-domain
+    #[arg(long, value_name = "N|LIST", help_heading = "Training")]
+    labelled: Option<Labelled>,
 
     #[command(flatten)]
     flags: TrainFlags,
@@ -140,6 +146,9 @@ const LESS_MEMORY: &str =
 const GPU_SHARE: f64 = 0.7;
 const MACHINE_SHARE: f64 = 0.5;
 
+/// One of so many sequences of a batch has labels, where not all have them.
+const EVERY: usize = 4;
+
 /// Fewer training sequences than these are learned by heart: the discriminator sees each of them in every batch.
 const FEW_SEQUENCES: usize = 8;
 
@@ -180,6 +189,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     let _locks = claim(args, common)?;
     let plate = Plate::open(&args.data)?;
     let (mut config, mapped) = resolve(args, common, &plate)?;
+    let labelled = labelled_sequences(args, common, &plate, &config)?;
     let checkpoint_interval = minutes("--checkpoint-interval", args.checkpoint_interval)?;
     let time_budget = args.time_budget.map(|m| minutes("--time-budget", m)).transpose()?;
     let device = device::select(&common.device, common.thread_count())?;
@@ -208,7 +218,8 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
         let (maps, gain) = (&config.model.label_maps, config.training.trap.gain);
         // The networks and their activations need the rest.
         let place = (device, free_memory(device).unwrap_or(0) / 4);
-        Dataset::load(&plate, (maps, &mapped), gain, common.seed, place, &|done| bar.set(done))?
+        let labels = (&maps[..], &mapped, labelled.as_deref());
+        Dataset::load(&plate, labels, gain, common.seed, place, &|done| bar.set(done))?
     };
     bar.finish();
     if config.model.standardise && config.model.range.is_empty() {
@@ -226,7 +237,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
         tracing::info!("{}", found.sentence());
         found.decide(&mut config.training);
     }
-    let mut identity = identify(&plate, config, mapped, common)?;
+    let mut identity = identify(&plate, config, mapped, labelled.as_deref(), common)?;
 
     let mut state = State::new(&identity.config, common.seed, device);
     let resume = args.resume.as_ref().map(|from| from.as_deref());
@@ -349,8 +360,12 @@ fn resolve(args: &RunArgs, common: &Common, plate: &Plate) -> Result<(Config, Ma
             .map_err(|source| DataError::Label { path: args.data.clone(), source })
     };
     let mut base = args.preset.unwrap_or(Preset::Tiny).config(meta.channels.len(), meta.frames, meta.width);
-    if args.label_domain || args.label.is_some() {
+    if args.label_domain || args.label.is_some() || args.labelled.is_some() {
         base.model.label_maps = labels()?.maps();
+    }
+    if args.labelled.is_some() {
+        base.model.label_learning = LabelLearning::Shown;
+        base.training.labels.every = EVERY;
     }
     let config = settings::resolve(&base, common.config.as_deref(), &common.set, &args.flags)?;
     config.validate()?;
@@ -359,6 +374,28 @@ fn resolve(args: &RunArgs, common: &Common, plate: &Plate) -> Result<(Config, Ma
     let mapped = if config.model.label_maps.is_empty() { MappedLabels::default() } else { labels()? };
     expect_fit(&config, plate)?;
     Ok((config, mapped))
+}
+
+/// Returns the sequences whose labels are learned, counted within the training part; `None` where these are all.
+fn labelled_sequences(
+    args: &RunArgs,
+    common: &Common,
+    plate: &Plate,
+    config: &Config,
+) -> Result<Option<Vec<usize>>, Failure> {
+    if config.model.label_learning == LabelLearning::All {
+        return Ok(None);
+    }
+    let Some(labelled) = &args.labelled else {
+        return Err(Failure::usage(
+            "the configuration learns labels from some sequences only, and none are named",
+            "say which with --labelled",
+        ));
+    };
+    let training = plate.indices(Split::Train);
+    let chosen = labelled.choose(plate, common.seed)?;
+    tracing::info!("labels are learned from {} of {} training sequences", chosen.len(), training.len());
+    Ok(Some(chosen.iter().filter_map(|index| training.iter().position(|i| i == index)).collect()))
 }
 
 /// Refuses a configuration for data of another form.
@@ -389,9 +426,13 @@ fn identify(
     plate: &Plate,
     config: Config,
     mapped: MappedLabels,
+    labelled: Option<&[usize]>,
     common: &Common,
 ) -> Result<Identity, Failure> {
     let mut data = plate.meta.clone();
+    let training = plate.indices(Split::Train);
+    let named = |&i: &usize| LabelledSequence::of(&plate.wells[training[i]].1);
+    data.labelled = labelled.into_iter().flatten().map(named).collect();
     let synthetic = data.origin == Origin::Synthetic;
     (data.trained_on, data.groups) = (plate.training_groups(), Vec::new());
     data.history_unknown |= synthetic && data.trained_on.is_empty();

@@ -5,7 +5,7 @@
 
 use super::PublishedError;
 use super::layout::{Network, Parts};
-use crate::model::{DiscriminatorConfig, GeneratorConfig, ModelConfig, Precision, Wiring};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, LabelLearning, ModelConfig, Precision, Wiring};
 
 /// Most doublings of the resolution, and most blocks of the discriminator: 1024 px.
 const MOST_LEVELS: usize = 8;
@@ -43,6 +43,7 @@ fn config(parts: &Parts) -> Result<ModelConfig, Wrong> {
     let config = ModelConfig {
         domains,
         label_maps: Vec::new(),
+        label_learning: LabelLearning::All,
         frames,
         resolution,
         precision: Precision::Float32,

@@ -25,9 +25,9 @@ pub struct ComposedWarps {
 }
 
 impl ComposedWarps {
-    /// Draws for `n` samples of `size` px at probability `p`, leaving out what is not allowed.
-    pub fn draw(n: usize, size: i64, p: f64, allowed: Allowed, rng: &mut impl Rng) -> Self {
-        Self { matrices: (0..n).map(|_| matrix(size as f64, p, allowed, rng)).collect() }
+    /// Draws for samples of `size` px, one for each probability in `p`, leaving out what is not allowed.
+    pub fn draw(size: i64, p: &[f64], allowed: Allowed, rng: &mut impl Rng) -> Self {
+        Self { matrices: p.iter().map(|p| matrix(size as f64, *p, allowed, rng)).collect() }
     }
 
     /// Returns the one step for samples of `size` px.
@@ -89,7 +89,7 @@ mod tests {
     fn nothing_at_zero_and_every_sample_at_one_about_the_centre() {
         let x = Tensor::rand([8, 2, 16, 16], (Kind::Float, Device::Cpu));
         let allowed = Allowed { mirrors: true, turns: true };
-        let draw = |p| ComposedWarps::draw(8, 16, p, allowed, &mut seed::rng(Stream::AugmentReal, &[1]));
+        let draw = |p| ComposedWarps::draw(16, &[p; 8], allowed, &mut seed::rng(Stream::AugmentReal, &[1]));
         assert_eq!(draw(0.0).plan(16, Device::Cpu).apply(&x), x);
         let all = draw(1.0);
         assert!(all.matrices.iter().all(Option::is_some));
@@ -100,7 +100,7 @@ mod tests {
     fn a_scene_with_a_direction_is_neither_turned_nor_mirrored() {
         let draw = |mirrors, turns| {
             let allowed = Allowed { mirrors, turns };
-            ComposedWarps::draw(64, 16, 1.0, allowed, &mut seed::rng(Stream::AugmentReal, &[2])).matrices
+            ComposedWarps::draw(16, &[1.0; 64], allowed, &mut seed::rng(Stream::AugmentReal, &[2])).matrices
         };
         let upright = |[a, b, _, d, e, _]: Matrix| a > 0.0 && e > 0.0 && b == 0.0 && d == 0.0;
         assert!(draw(false, false).into_iter().flatten().all(upright));

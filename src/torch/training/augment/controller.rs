@@ -58,9 +58,9 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts at the initial probability.
-    pub fn new(config: &AdaConfig) -> Self {
-        Self { p: config.initial_p, pending: Vec::new() }
+    /// Starts at a probability.
+    pub fn new(initial_p: f64) -> Self {
+        Self { p: initial_p, pending: Vec::new() }
     }
 
     /// Takes in the [`statistic`] of one call whose predictions count.
@@ -80,9 +80,16 @@ impl Controller {
     }
 }
 
-/// Returns `0.5 mean sign(scalar) + 0.5 mean over samples of sign(mean pixel logit)`. `[]`, f64
-pub fn statistic(logits: &Logits) -> Tensor {
+/// Returns `0.5 mean sign(scalar) + 0.5 mean over samples of sign(mean pixel logit)`, over the samples where `chosen` is 1,
+/// a share of all, or over all. `[]`, f64; `chosen [N, 1, 1, 1, 1]`
+pub fn statistic(logits: &Logits, chosen: Option<(&Tensor, f64)>) -> Tensor {
     let pixel = logits.pixel.detach().flatten(1, -1).mean_dim(Some([1_i64].as_slice()), false, Kind::Float);
-    let mean = |signs: Tensor| signs.sign().mean(Kind::Double) * 0.5;
+    let mean = |values: Tensor| match chosen {
+        None => values.sign().mean(Kind::Double) * 0.5,
+        Some((chosen, share)) => {
+            let n = values.numel() as i64;
+            (values.sign().view([-1]) * chosen.narrow(0, 0, n).view([-1])).mean(Kind::Double) * (0.5 / share)
+        }
+    };
     mean(logits.scalar.detach()) + mean(pixel)
 }

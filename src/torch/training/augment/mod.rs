@@ -48,18 +48,20 @@ pub enum Augmentation {
 }
 
 impl Augmentation {
-    /// Draws for `n` sequences of `size` px at augmentation probability `p`. The published pipeline does what it does.
+    /// Draws for sequences of `size` px, one for each augmentation probability in `p`. The published pipeline does what it
+    /// does, and has the first one for all.
     pub fn draw(
         geometry: Geometry,
-        n: usize,
         size: i64,
-        p: f64,
+        p: &[f64],
         allowed: Allowed,
         rng: &mut impl Rng,
     ) -> Self {
         match geometry {
-            Geometry::Original => Self::Original(PublishedWarps::draw(n, size, p, rng)),
-            Geometry::Composed => Self::Composed(ComposedWarps::draw(n, size, p, allowed, rng)),
+            Geometry::Original => {
+                Self::Original(PublishedWarps::draw(p.len(), size, p.first().copied().unwrap_or(0.0), rng))
+            }
+            Geometry::Composed => Self::Composed(ComposedWarps::draw(size, p, allowed, rng)),
         }
     }
 

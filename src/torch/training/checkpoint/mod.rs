@@ -19,6 +19,7 @@ use tch::nn::VarStore;
 use tch::{Kind, TchError, Tensor};
 
 use super::TrainingError;
+use super::augment::controller::Controller;
 use super::config::Config;
 use super::state::State;
 use crate::model::weights::{self, Tensors};
@@ -35,6 +36,9 @@ const PATH_LENGTH_MEAN: &str = "path_length_mean";
 const ADA_P: &str = "ada.p";
 /// Mean signs since its last update. `[n]`, f64
 const ADA_PENDING: &str = "ada.pending";
+/// As `ADA_P` and `ADA_PENDING`, of sequences whose labels are shown, where not all have labels.
+const LABELS_ADA_P: &str = "labels_ada.p";
+const LABELS_ADA_PENDING: &str = "labels_ada.pending";
 /// Before the names of what was measured since the last tick.
 const TICK: &str = "since_tick.";
 
@@ -106,8 +110,14 @@ pub fn write(path: &Path, state: &State, identity: &Identity) -> Result<(), Trai
     tensors.push((PATH_LENGTH_MEAN.into(), host(&state.path_length_mean, Kind::Float)));
     // These are stored as tensors, because JSON need not give the same bits back.
     tensors.push((ADA_P.into(), Tensor::from(state.ada.p)));
-    let pending: Vec<f64> = state.ada.pending.iter().map(|r| r.double_value(&[])).collect();
-    tensors.push((ADA_PENDING.into(), Tensor::from_slice(&pending)));
+    let pending = |ada: &Controller| {
+        Tensor::from_slice(&ada.pending.iter().map(|r| r.double_value(&[])).collect::<Vec<f64>>())
+    };
+    tensors.push((ADA_PENDING.into(), pending(&state.ada)));
+    if identity.config.training.labels.every > 0 {
+        tensors.push((LABELS_ADA_P.into(), Tensor::from(state.labels_ada.p)));
+        tensors.push((LABELS_ADA_PENDING.into(), pending(&state.labels_ada)));
+    }
     tensors.extend(state.since_tick.to_tensors().into_iter().map(|(name, t)| (format!("{TICK}{name}"), t)));
     write_pair(path, &tensors, Manifest::new(state, identity, generator_steps, discriminator_steps))
 }

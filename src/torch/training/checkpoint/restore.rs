@@ -2,10 +2,13 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{ADA_P, ADA_PENDING, Checkpoint, Identity, PATH_LENGTH_MEAN, TICK};
+use super::{
+    ADA_P, ADA_PENDING, Checkpoint, Identity, LABELS_ADA_P, LABELS_ADA_PENDING, PATH_LENGTH_MEAN, TICK,
+};
 use crate::model::weights;
 use crate::optim::adam::{Adam, Moments};
 use crate::training::TrainingError;
+use crate::training::augment::controller::Controller;
 use crate::training::state::State;
 use crate::training::stats::Accumulator;
 use crate::transfer::upload;
@@ -35,14 +38,10 @@ impl Checkpoint {
         )?;
         let device = state.path_length_mean.device();
         state.path_length_mean = upload(self.tensor(PATH_LENGTH_MEAN, Kind::Float, &[])?, device);
-        let p = self.tensor(ADA_P, Kind::Double, &[])?.double_value(&[]);
-        if !(0.0..=1.0).contains(&p) {
-            return Err(self.damaged(format!("{ADA_P} is {p}, expected 0 to 1")));
+        self.restore_controller([ADA_P, ADA_PENDING], &mut state.ada, device)?;
+        if self.manifest.config.training.labels.every > 0 {
+            self.restore_controller([LABELS_ADA_P, LABELS_ADA_PENDING], &mut state.labels_ada, device)?;
         }
-        state.ada.p = p;
-        let n = self.tensors.get(ADA_PENDING).and_then(|t| t.size().first().copied()).unwrap_or(0);
-        let pending = self.tensor(ADA_PENDING, Kind::Double, &[n])?;
-        state.ada.pending = (0..n).map(|i| upload(&pending.get(i), device)).collect();
         let mut sums = Vec::new();
         for key in self.tensors.keys() {
             let Some(name) = key.strip_prefix(TICK) else { continue };
@@ -57,6 +56,23 @@ impl Checkpoint {
         state.since_tick = Accumulator::from_tensors(sums, device);
         state.iteration = self.manifest.iteration;
         state.sequences_seen = self.manifest.sequences_seen;
+        Ok(())
+    }
+
+    fn restore_controller(
+        &self,
+        [name, pending]: [&str; 2],
+        ada: &mut Controller,
+        device: Device,
+    ) -> Result<(), TrainingError> {
+        let p = self.tensor(name, Kind::Double, &[])?.double_value(&[]);
+        if !(0.0..=1.0).contains(&p) {
+            return Err(self.damaged(format!("{name} is {p}, expected 0 to 1")));
+        }
+        ada.p = p;
+        let n = self.tensors.get(pending).and_then(|t| t.size().first().copied()).unwrap_or(0);
+        let pending = self.tensor(pending, Kind::Double, &[n])?;
+        ada.pending = (0..n).map(|i| upload(&pending.get(i), device)).collect();
         Ok(())
     }
 
