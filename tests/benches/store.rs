@@ -107,6 +107,7 @@ fn sequence(index: usize) -> Sequence {
         split: Split::Train,
         split_group: format!("p{index}"),
         frame_ranges: None,
+        label_margin: None,
     };
     Sequence { meta, image, labels: [].into() }
 }

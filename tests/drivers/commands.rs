@@ -73,7 +73,7 @@ impl Case {
     /// Returns whether the output of a flag is a folder.
     pub(super) fn is_folder(&self, flag: &str) -> bool {
         match flag {
-            "--output" => !["score", "benchmark score", "ceiling", "import"].contains(&self.name),
+            "--output" => !["score", "benchmark score", "ceiling", "quality", "import"].contains(&self.name),
             flag => flag == "--tiff",
         }
     }
@@ -202,6 +202,18 @@ impl Commands {
                 "segment-benchmark",
                 with(&["ceiling", &text(&real), "--label", "cells", "-q"]),
                 &[&real],
+                &[("--output", ".json")],
+            ),
+            case(
+                "quality",
+                "segment-benchmark",
+                [
+                    &with(&["quality", &text(&synthetic), "--set", "train.steps=2"])[..],
+                    &paths("--real", &real),
+                    &cpu.map(str::to_owned),
+                ]
+                .concat(),
+                &[&synthetic, &real],
                 &[("--output", ".json")],
             ),
             case(

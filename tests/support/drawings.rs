@@ -152,6 +152,7 @@ impl Drawing {
                 split,
                 split_group: format!("{split_name}-{}", index % 4),
                 frame_ranges: None,
+                label_margin: None,
             },
             image,
             labels: labels.collect(),

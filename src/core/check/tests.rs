@@ -40,6 +40,7 @@ fn plate(folder: &Path) -> PathBuf {
             split,
             split_group: format!("p{index}"),
             frame_ranges: None,
+            label_margin: None,
         };
         let sequence = Sequence { meta, image, labels: [("cells".to_owned(), labels)].into() };
         writer.write(index, &sequence).unwrap();

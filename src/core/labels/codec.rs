@@ -2,6 +2,8 @@
 //!
 //! The segmenter of the benchmark and the label domain of the generator share this representation.
 
+use std::collections::BTreeSet;
+
 use ndarray::{Array2, ArrayView2, Zip, s};
 use serde::{Deserialize, Serialize};
 
@@ -34,17 +36,20 @@ pub struct DecodeSettings {
     pub rise: f32,
     /// Objects with fewer pixels are dropped.
     pub min_area_px: usize,
+    /// Objects whose distance map has no value above this are dropped, in [0, 1): in true maps all reach 1.
+    #[serde(default)]
+    pub min_peak: f32,
 }
 
 impl DecodeSettings {
     /// For exact maps: every object comes back as one, up to edge pixels where two touch.
     pub fn standard() -> Self {
-        Self { foreground: 0.5, sigma_px: 0.5, rise: 0.15, min_area_px: 4 }
+        Self { foreground: 0.5, sigma_px: 0.5, rise: 0.35, min_area_px: 4, min_peak: 0.0 }
     }
 
     /// For maps from a network: they are smoother, so that dips between objects are shallower, and noisier.
     pub fn learned() -> Self {
-        Self { foreground: 0.5, sigma_px: 0.7, rise: 0.07, min_area_px: 4 }
+        Self { foreground: 0.5, sigma_px: 0.7, rise: 0.07, min_area_px: 4, min_peak: 0.3 }
     }
 }
 
@@ -157,8 +162,51 @@ pub fn decode(maps: &Maps, settings: &DecodeSettings) -> Array2<u32> {
     let height = gaussian(maps.distance.view(), settings.sigma_px);
     let mut labels = split(height.view(), mask.view(), settings.rise);
     edges::settle(maps.distance.view(), &mut labels);
+    drop_low(&mut labels, &maps.distance, settings.min_peak);
     remove_small_labels(&mut labels, settings.min_area_px);
     labels
+}
+
+/// Returns how clearly maps say what was decoded from them, in [0, 1]; those of true labels say 1.
+///
+/// The smaller one of two means: over the labelled pixels, how far their foreground is from what parts it from
+/// background; over the objects, the peak of their distance. Where nothing was found, how far all pixels are from being
+/// foreground.
+pub fn margin(maps: &Maps, labels: ArrayView2<u32>, settings: &DecodeSettings) -> f64 {
+    let threshold = settings.foreground;
+    let mut peaks = PerLabel::default();
+    let (mut sum, mut pixels) = (0.0, 0);
+    for ((&id, &foreground), &distance) in labels.iter().zip(&maps.foreground).zip(&maps.distance) {
+        if id != 0 {
+            sum += f64::from(((foreground - threshold) / (1.0 - threshold)).clamp(0.0, 1.0));
+            pixels += 1;
+            let peak = peaks.at(id, || 0.0_f32);
+            *peak = peak.max(distance.min(1.0));
+        }
+    }
+    if pixels == 0 {
+        let clear = |p: &f32| f64::from(((threshold - p) / threshold).clamp(0.0, 1.0));
+        return maps.foreground.iter().map(clear).sum::<f64>() / maps.foreground.len().max(1) as f64;
+    }
+    let peaks: Vec<f32> = peaks.into_sorted().map(|(_, peak)| peak).collect();
+    let peak = peaks.iter().copied().map(f64::from).sum::<f64>() / peaks.len() as f64;
+    (sum / f64::from(pixels)).min(peak)
+}
+
+/// Removes objects whose map has no value above `min_peak`.
+fn drop_low(labels: &mut Array2<u32>, map: &Array2<f32>, min_peak: f32) {
+    if min_peak <= 0.0 {
+        return;
+    }
+    let mut peaks = PerLabel::default();
+    for (&id, &value) in labels.iter().zip(map).filter(|(id, _)| **id != 0) {
+        let peak = peaks.at(id, || f32::NEG_INFINITY);
+        *peak = peak.max(value);
+    }
+    let low: BTreeSet<u32> = peaks.into_sorted().filter(|(_, peak)| *peak <= min_peak).map(|(id, _)| id).collect();
+    if !low.is_empty() {
+        labels.mapv_inplace(|id| if low.contains(&id) { 0 } else { id });
+    }
 }
 
 /// Returns `mask` parted into one label per peak of `height` that rises at least `rise` above its pass.
@@ -217,6 +265,28 @@ mod tests {
         assert!(maps.distance.iter().zip(&maps.foreground).all(|(d, f)| (*d > 0.0) == (*f > 0.0)));
         let whole = encode(Array2::from_elem((4, 4), 9).view());
         assert!(whole.distance.iter().all(|d| *d == 1.0));
+    }
+
+    #[test]
+    fn what_is_drawn_faintly_is_no_object_and_has_no_margin() {
+        let labels = discs(32, &[(9.0, 9.0, 6.0), (22.0, 22.0, 6.0)]);
+        let mut maps = encode(labels.view());
+        let learned = DecodeSettings::learned();
+        assert!(margin(&maps, decode(&maps, &learned).view(), &learned) > 0.99);
+        // The second one in a quarter of its strength, as where a network is in doubt.
+        Zip::from(&mut maps.distance).and(&mut maps.foreground).and(&labels).for_each(|d, f, &id| {
+            if id == 2 {
+                (*d, *f) = (*d * 0.25, 0.6);
+            }
+        });
+        let exact = DecodeSettings { min_peak: 0.0, ..learned };
+        let both = decode(&maps, &exact);
+        assert_eq!([both.iter().max(), decode(&maps, &learned).iter().max()], [Some(&2), Some(&1)]);
+        let found = margin(&maps, both.view(), &exact);
+        assert!((0.5..0.65).contains(&found), "{found}");
+        let nothing = Array2::zeros((32, 32));
+        let empty = Maps { foreground: Array2::from_elem((32, 32), 0.1), distance: Array2::zeros((32, 32)) };
+        assert!((margin(&empty, nothing.view(), &learned) - 0.8).abs() < 1e-6);
     }
 
     #[test]

@@ -47,3 +47,34 @@ pub(super) fn settle(distance: ArrayView2<f32>, labels: &mut Array2<u32>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::codec::{DecodeSettings, decode, encode};
+
+    #[test]
+    fn a_large_cell_keeps_the_pixels_that_touch_a_small_one() {
+        let mut labels = Array2::zeros((24, 24));
+        for ((y, x), pixel) in labels.indexed_iter_mut() {
+            if (y as f64 - 12.0).hypot(x as f64 - 8.0) <= 7.0 {
+                *pixel = 1;
+            } else if (y as f64 - 12.0).hypot(x as f64 - 18.0) <= 3.5 {
+                *pixel = 2;
+            }
+        }
+        let decoded = decode(&encode(labels.view()), &DecodeSettings::standard());
+        assert_eq!(decoded.mapv(|id| id == 1), labels.mapv(|id| id == 1));
+    }
+
+    #[test]
+    fn an_object_too_small_for_a_slope_is_left_alone() {
+        let mut labels = Array2::zeros((12, 12));
+        labels.slice_mut(ndarray::s![1..11, 1..8]).fill(1);
+        labels.slice_mut(ndarray::s![4..6, 8..10]).fill(2);
+        let distance = encode(labels.view()).distance;
+        let mut settled = labels.clone();
+        settle(distance.view(), &mut settled);
+        assert_eq!(settled, labels);
+    }
+}

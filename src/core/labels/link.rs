@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 
 use super::survey::{MeasuredObject, Shared, measure, shared};
 use crate::plate::Labels;
@@ -11,12 +11,21 @@ use crate::plate::Labels;
 const MIN_IOU: f64 = 0.1;
 /// Share of a new object that must lie on an older one to be its child.
 const MIN_CHILD_SHARE: f64 = 0.5;
+/// Largest move of an object between two frames that is linked without overlap, in sums of both radii.
+const MOST_MOVE: f64 = 1.0;
+/// Largest ratio of the areas of such an object.
+const MOST_GROWTH: f64 = 2.0;
+/// Largest gap between a bud and its mother, in pixels.
+const BUD_GAP_PX: usize = 2;
+/// Smallest ratio of the areas of a mother and its bud.
+const MIN_MOTHER: f64 = 1.5;
 
 /// Returns frames of independent labels as one tracked label image, ids from 1 in order of appearance.
 ///
-/// Objects of two frames are paired one to one by falling IoU. What stays unpaired is new; where at least half of it
-/// lies on an object of the frame before, that object is its parent (which keeps its own id, as a budding mother does).
-/// An object that is missing in one frame comes back with a new id.
+/// Objects of two frames are paired one to one by falling IoU, then those that are left by distance, where both are of
+/// about one size and nearer than they are large. What stays unpaired is new. Its parent (which keeps its own id, as a
+/// budding mother does) is an object of the frame before on which at least half of it lies, or else, inside the image, a
+/// larger one beside it. An object that is missing in one frame comes back with a new id.
 ///
 /// # Shapes
 /// `T` frames `[H, W]` of one size; result `[T, H, W]`.
@@ -81,36 +90,48 @@ pub fn link(frames: &[Array2<u32>]) -> Labels {
     let mut linker = Linker::default();
     for (t, frame) in frames.iter().enumerate() {
         let before = t.checked_sub(1).map(|t| shared(frames[t].view(), frame.view()));
-        let tracks = linker.add(&measure(frame.view()).objects, &before.unwrap_or_default());
+        let tracks = linker.add(frame.view(), &measure(frame.view()).objects, before.as_deref());
         ids.index_axis_mut(Axis(0), t).assign(&frame.mapv(|id| tracks.get(&id).copied().unwrap_or(0)));
     }
     Labels { ids, parents: linker.parents }
 }
 
-/// Links the objects of one frame after another, see [`link`]; of the frames it keeps ids and areas of the last only.
+/// Links the objects of one frame after another, see [`link`]; of the frames it keeps the measures of the last only.
 #[derive(Debug, Default)]
 pub struct Linker {
     last_track: u32,
     parents: BTreeMap<u32, u32>,
-    /// Track and area of the last frame's objects, by their ids there.
-    before: BTreeMap<u32, (u32, u32)>,
+    /// Track and measures of the last frame's objects, by their ids there.
+    before: BTreeMap<u32, (u32, MeasuredObject)>,
 }
 
 impl Linker {
     /// Adds a frame and returns the track of each of its ids. `shared` is what its objects share with those of the
-    /// frame added before; empty where frames are missing between the two, which no track then crosses.
-    pub fn add(&mut self, objects: &[MeasuredObject], shared: &[Shared]) -> BTreeMap<u32, u32> {
+    /// frame added before; `None` where frames are missing between the two, which no track then crosses.
+    pub fn add(
+        &mut self,
+        frame: ArrayView2<u32>,
+        objects: &[MeasuredObject],
+        shared: Option<&[Shared]>,
+    ) -> BTreeMap<u32, u32> {
+        if shared.is_none() {
+            self.before.clear();
+        }
         let areas: BTreeMap<u32, u32> = objects.iter().map(|object| (object.id, object.area)).collect();
         let mut overlaps: Vec<(u32, u32, u32)> = shared
+            .unwrap_or_default()
             .iter()
             .filter_map(|&((old, new), pixels)| Some((self.before.get(&old)?.0, new, pixels)))
             .collect();
         overlaps.sort_unstable();
-        let old_areas: BTreeMap<u32, u32> = self.before.values().copied().collect();
+        let old_areas: BTreeMap<u32, u32> =
+            self.before.values().map(|(track, object)| (*track, object.area)).collect();
         let mut tracks: BTreeMap<u32, u32> = pairs(&overlaps, &old_areas, &areas, MIN_IOU)
             .into_iter()
             .map(|(track, new)| (new, track))
             .collect();
+        self.follow_moved(objects, &mut tracks);
+        let followed = tracks.clone();
         for (track, new, pixels) in overlaps {
             if f64::from(pixels) >= MIN_CHILD_SHARE * f64::from(areas[&new]) && !tracks.contains_key(&new) {
                 self.last_track += 1;
@@ -118,22 +139,78 @@ impl Linker {
                 self.parents.insert(self.last_track, track);
             }
         }
-        let mut appeared: Vec<&MeasuredObject> = objects.iter().collect();
+        let mut appeared: Vec<&MeasuredObject> =
+            objects.iter().filter(|object| !tracks.contains_key(&object.id)).collect();
         appeared.sort_unstable_by_key(|object| object.first);
         for object in appeared {
-            tracks.entry(object.id).or_insert_with(|| {
-                self.last_track += 1;
-                self.last_track
-            });
+            self.last_track += 1;
+            tracks.insert(object.id, self.last_track);
+            if let Some(mother) = mother(frame, object, &areas, &followed) {
+                self.parents.insert(self.last_track, mother);
+            }
         }
-        self.before = areas.into_iter().map(|(id, area)| (id, (tracks[&id], area))).collect();
+        self.before = objects.iter().map(|object| (object.id, (tracks[&object.id], *object))).collect();
         tracks
+    }
+
+    /// Pairs what overlap left unpaired by distance, the nearest first.
+    fn follow_moved(&self, objects: &[MeasuredObject], tracks: &mut BTreeMap<u32, u32>) {
+        let mut taken: BTreeSet<u32> = tracks.values().copied().collect();
+        let mut near: Vec<(f64, u32, u32)> = Vec::new();
+        for new in objects.iter().filter(|object| !tracks.contains_key(&object.id)) {
+            for (track, old) in self.before.values().filter(|(track, _)| !taken.contains(track)) {
+                let [dy, dx] = [0, 1].map(|axis| old.centre()[axis] - new.centre()[axis]);
+                let distance = dy.hypot(dx);
+                let growth = f64::from(old.area.max(new.area)) / f64::from(old.area.min(new.area));
+                if distance <= MOST_MOVE * (old.radius() + new.radius()) && growth <= MOST_GROWTH {
+                    near.push((distance, *track, new.id));
+                }
+            }
+        }
+        near.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        for (_, track, new) in near {
+            if !tracks.contains_key(&new) && taken.insert(track) {
+                tracks.insert(new, track);
+            }
+        }
     }
 
     /// Returns child and parent tracks, of all frames so far.
     pub fn parents(&self) -> &BTreeMap<u32, u32> {
         &self.parents
     }
+}
+
+/// Returns the track of the object that a new one is a bud of: the one with most pixels beside it among those that were
+/// there before and are larger. What enters the image at its border is no bud.
+fn mother(
+    frame: ArrayView2<u32>,
+    bud: &MeasuredObject,
+    areas: &BTreeMap<u32, u32>,
+    followed: &BTreeMap<u32, u32>,
+) -> Option<u32> {
+    if bud.at_border || followed.is_empty() {
+        return None;
+    }
+    let large = |id: &u32| f64::from(areas[id]) >= MIN_MOTHER * f64::from(bud.area);
+    let beside = beside(frame, bud.id, BUD_GAP_PX);
+    let mothers = beside.iter().filter(|(id, _)| followed.contains_key(id) && large(id));
+    mothers.max_by_key(|(id, pixels)| (**pixels, std::cmp::Reverse(**id))).map(|(id, _)| followed[id])
+}
+
+/// Returns how many pixels of other objects are at most `gap_px` away from an object, along rows, columns or both.
+fn beside(frame: ArrayView2<u32>, id: u32, gap_px: usize) -> BTreeMap<u32, usize> {
+    let (height, width) = frame.dim();
+    let around = |at: usize, length: usize| at.saturating_sub(gap_px)..(at + gap_px + 1).min(length);
+    let own = frame.indexed_iter().filter(|(_, own)| **own == id);
+    let near: BTreeSet<(usize, usize)> = own
+        .flat_map(|((y, x), _)| around(y, height).flat_map(move |v| around(x, width).map(move |u| (v, u))))
+        .collect();
+    let mut found = BTreeMap::new();
+    for other in near.into_iter().map(|at| frame[at]).filter(|other| ![0, id].contains(other)) {
+        *found.entry(other).or_insert(0) += 1;
+    }
+    found
 }
 
 /// Returns how many objects of a frame lie on one of the frame before, and how many of these have its id. Objects are
@@ -192,6 +269,42 @@ mod tests {
     }
 
     #[test]
+    fn what_moves_further_than_it_overlaps_keeps_its_id() {
+        let disc = |frame: &mut Array2<u32>, id: u32, [v, u]: [f64; 2], radius: f64| {
+            for ((y, x), pixel) in frame.indexed_iter_mut() {
+                if (y as f64 - v).hypot(x as f64 - u) <= radius {
+                    *pixel = id;
+                }
+            }
+        };
+        let mut frames = [Array2::zeros((24, 32)), Array2::zeros((24, 32))];
+        disc(&mut frames[0], 1, [8.0, 6.0], 3.0);
+        disc(&mut frames[1], 5, [8.0, 12.0], 3.0);
+        // One that is gone, and one that comes too far away to be the same.
+        disc(&mut frames[0], 2, [18.0, 4.0], 3.0);
+        disc(&mut frames[1], 6, [18.0, 26.0], 3.0);
+        let labels = link(&frames);
+        assert_eq!([labels.ids[[0, 8, 6]], labels.ids[[1, 8, 12]]], [1, 1]);
+        assert_eq!([labels.ids[[0, 18, 4]], labels.ids[[1, 18, 26]]], [2, 3]);
+        assert!(labels.parents.is_empty());
+    }
+
+    #[test]
+    fn a_small_one_beside_a_large_one_is_its_bud() {
+        let mut before = Array2::zeros((16, 16));
+        before.slice_mut(ndarray::s![4..10, 2..8]).fill(3);
+        let mut after = before.clone();
+        after.slice_mut(ndarray::s![5..8, 9..12]).fill(4);
+        // At the border it may have come in.
+        after.slice_mut(ndarray::s![13..16, 2..4]).fill(5);
+        assert_eq!(link(&[before.clone(), after]).parents, BTreeMap::from([(2, 1)]));
+        // Of equal size it is no bud.
+        let mut after = before.clone();
+        after.slice_mut(ndarray::s![4..10, 9..15]).fill(4);
+        assert!(link(&[before, after]).parents.is_empty());
+    }
+
+    #[test]
     fn no_frames_are_no_labels() {
         assert_eq!(link(&[]).ids.dim(), (0, 0, 0));
     }
@@ -212,11 +325,13 @@ mod tests {
 
     #[test]
     fn no_track_crosses_missing_frames_and_no_id_comes_back() {
-        let frame = measure(arr2(&[[7, 7, 0, 9]]).view()).objects;
+        let frame = arr2(&[[7, 7, 0, 9]]);
+        let objects = measure(frame.view()).objects;
         let mut linker = Linker::default();
-        assert_eq!(linker.add(&frame, &[]), [(7, 1), (9, 2)].into());
-        assert_eq!(linker.add(&frame, &[]), [(7, 3), (9, 4)].into());
-        assert_eq!(linker.add(&frame, &[((7, 7), 2), ((9, 9), 1)]), [(7, 3), (9, 4)].into());
+        let mut add = |shared| linker.add(frame.view(), &objects, shared);
+        assert_eq!(add(None), [(7, 1), (9, 2)].into());
+        assert_eq!(add(None), [(7, 3), (9, 4)].into());
+        assert_eq!(add(Some(&[((7, 7), 2), ((9, 9), 1)][..])), [(7, 3), (9, 4)].into());
         assert!(linker.parents().is_empty());
     }
 }

@@ -124,6 +124,25 @@ pub fn decode(
     found
 }
 
+/// Returns how clearly the maps of a sequence say what objects were decoded from them, the mean over frames of
+/// [`codec::margin`]; `None` without maps of objects.
+pub fn margin(
+    sequence: &Array4<f32>,
+    domains: usize,
+    maps: &[LabelMap],
+    objects: &Labels,
+    settings: &DecodeSettings,
+) -> Option<f64> {
+    let channel = |map: LabelMap| maps.iter().position(|m| *m == map).map(|i| domains + i);
+    let (foreground, distance) = (channel(LabelMap::Foreground)?, channel(LabelMap::Distance)?);
+    let of_frame = |(frame, ids): (ndarray::ArrayView3<f32>, ArrayView2<u32>)| {
+        let plane = |channel| frame.index_axis(Axis(0), channel).to_owned();
+        codec::margin(&Maps { foreground: plane(foreground), distance: plane(distance) }, ids, settings)
+    };
+    let margins: Vec<f64> = sequence.outer_iter().zip(objects.ids.outer_iter()).map(of_frame).collect();
+    Some(margins.iter().sum::<f64>() / margins.len() as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,22 @@ pub struct MeasuredObject {
     pub first: u32,
     /// Pieces that do not touch, neither by an edge nor by a corner; specks are not counted.
     pub pieces: u32,
+    /// Sums of the rows and of the columns of its pixels.
+    pub sum: [u64; 2],
+    /// Whether it touches the border of the image.
+    pub at_border: bool,
+}
+
+impl MeasuredObject {
+    /// Returns row and column of its centre.
+    pub fn centre(&self) -> [f64; 2] {
+        self.sum.map(|sum| sum as f64 / f64::from(self.area))
+    }
+
+    /// Returns the radius of the disc of its area, in pixels.
+    pub fn radius(&self) -> f64 {
+        (f64::from(self.area) / std::f64::consts::PI).sqrt()
+    }
 }
 
 /// The objects of one label image.
@@ -55,6 +71,7 @@ pub type Shared = ((u32, u32), u32);
 /// Pixels of one object side by side in a row, `start..end`.
 struct Run {
     id: u32,
+    row: u32,
     start: u32,
     end: u32,
 }
@@ -88,7 +105,8 @@ pub fn measure(frame: ArrayView2<'_, u32>) -> MeasuredFrame {
     let mut parent: Vec<u32> = Vec::new();
     let mut before = 0..0;
     let mut contacts = 0;
-    for row in frame.outer_iter() {
+    let (height, width) = frame.dim();
+    for (y, row) in (0_u32..).zip(frame.outer_iter()) {
         let first = runs.len();
         let mut last = 0;
         for (x, &id) in (0_u32..).zip(row) {
@@ -99,7 +117,7 @@ pub fn measure(frame: ArrayView2<'_, u32>) -> MeasuredFrame {
             } else if id != 0 {
                 contacts += u64::from(last != 0);
                 parent.push(runs.len() as u32);
-                runs.push(Run { id, start: x, end: x + 1 });
+                runs.push(Run { id, row: y, start: x, end: x + 1 });
             }
             last = id;
         }
@@ -119,6 +137,14 @@ pub fn measure(frame: ArrayView2<'_, u32>) -> MeasuredFrame {
             area: areas().sum(),
             first: of_id.iter().map(|run| run.2).min().unwrap_or(0),
             pieces: areas().filter(|area| area.saturating_mul(LEAST_PIECE) >= largest).count() as u32,
+            sum: of_id.iter().fold([0, 0], |[rows, columns], run| {
+                let Run { row, start, end, .. } = runs[run.2 as usize];
+                let n = u64::from(end - start);
+                [rows + n * u64::from(row), columns + n * u64::from(start + end - 1) / 2]
+            }),
+            at_border: of_id.iter().map(|run| &runs[run.2 as usize]).any(|run| {
+                run.row == 0 || run.row as usize + 1 == height || run.start == 0 || run.end as usize == width
+            }),
         }
     };
     let objects = order.chunk_by(|a, b| a.0 == b.0).map(object).collect();

@@ -36,6 +36,8 @@ pub enum OutputKind {
     Scores,
     /// What labels lose as maps, a JSON file.
     Ceiling,
+    /// Figures of `segment-benchmark quality`.
+    Quality,
     /// The tensors of a checkpoint.
     Tensors,
     /// The side file of a checkpoint.
@@ -62,6 +64,7 @@ impl OutputKind {
             Self::Digest => "a digest of a plate",
             Self::Scores => "scores of labels",
             Self::Ceiling => "what labels lose as maps",
+            Self::Quality => "figures of labels",
             Self::Tensors => "the tensors of a checkpoint",
             Self::Manifest => "the side file of a checkpoint",
         }
@@ -208,6 +211,7 @@ fn is_file_of(path: &Path, kind: OutputKind) -> bool {
         }
         OutputKind::Scores => has(&["inputs", "thresholds", "pooled", "mean_over_defined_images"]),
         OutputKind::Ceiling => has(&["inputs", "thresholds", "pooled", "lost", "sequences"]),
+        OutputKind::Quality => has(&["inputs", "summary", "kept", "dropped", "sequences"]),
         OutputKind::Manifest => has(&["format", "config", "data", "tensors_sha256"]),
         _ => has_our_tensors(path),
     }
@@ -338,6 +342,7 @@ mod tests {
             ),
             (
                 OutputKind::Ceiling,
+                OutputKind::Quality,
                 br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "lost": 1, "sequences": []}"#,
                 br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "mean_over_defined_images": 1}"#,
             ),

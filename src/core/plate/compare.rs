@@ -190,6 +190,7 @@ pub(super) mod tests {
             split,
             split_group: group.into(),
             frame_ranges: None,
+            label_margin: None,
         };
         let group = |(i, (name, _)): (usize, &(&str, Split))| SplitGroup::new(*name, frames(i));
         let groups: Vec<SplitGroup> = splits.iter().enumerate().map(group).collect();

@@ -95,8 +95,21 @@ fn examples(plate: &Plate, training: &[usize]) -> Vec<String> {
     well.into_iter().chain(group).collect()
 }
 
+/// Returns the training sequences of a plate that are meant, as indices, rising.
+///
+/// # Errors
+/// The first one that is not there.
+pub fn find<'a>(plate: &Plate, labelled: &'a [LabelledSequence]) -> Result<Vec<usize>, &'a LabelledSequence> {
+    let training: BTreeMap<LabelledSequence, usize> =
+        plate.indices(Split::Train).into_iter().map(|i| (LabelledSequence::of(&plate.wells[i].1), i)).collect();
+    let found = labelled.iter().map(|sequence| training.get(sequence).copied().ok_or(sequence));
+    let mut found: Vec<usize> = found.collect::<Result<_, _>>()?;
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// A sequence whose labels were used, as the metadata of plates and checkpoints names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelledSequence {
     /// As in [`SequenceMeta`].
@@ -112,5 +125,69 @@ impl LabelledSequence {
     pub fn of(sequence: &SequenceMeta) -> Self {
         let SequenceMeta { split_group, source, first_frame, .. } = sequence;
         Self { split_group: split_group.clone(), source: source.clone(), first_frame: *first_frame }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::error::{Advice, Exit};
+    use crate::plate::{Origin, PlateMeta};
+
+    /// Twelve sequences: four groups of training with two each, and two groups that are held out.
+    fn plate() -> Plate {
+        let well = |i: usize| {
+            let split = if i < 8 { Split::Train } else { Split::Test };
+            let meta = SequenceMeta {
+                source: format!("movie y={}", i % 2),
+                first_frame: 3 * i,
+                split,
+                split_group: format!("position-{}", i / 2),
+                frame_ranges: None,
+                label_margin: None,
+            };
+            (format!("A/{}", i + 1), meta)
+        };
+        Plate {
+            path: PathBuf::from("plate.ome.zarr"),
+            meta: PlateMeta::new("prepare", Origin::Recording, [1, 8, 8], Vec::new()),
+            wells: (0..12).map(well).collect(),
+        }
+    }
+
+    fn chosen(wish: &str) -> Result<Vec<usize>, DataError> {
+        wish.parse::<Labelled>().unwrap().choose(&plate(), 1)
+    }
+
+    #[test]
+    fn a_number_is_drawn_from_as_many_groups_as_there_are() {
+        let four = chosen("4").unwrap();
+        let groups: std::collections::BTreeSet<usize> = four.iter().map(|i| i / 2).collect();
+        assert_eq!((four.len(), groups.len()), (4, 4));
+        assert_eq!(chosen("8").unwrap(), (0..8).collect::<Vec<_>>());
+        let of_seeds: Vec<_> = (0..8).map(|seed| Labelled::Number(1).choose(&plate(), seed).unwrap()).collect();
+        assert!(of_seeds.iter().any(|one| *one != of_seeds[0]));
+    }
+
+    #[test]
+    fn names_are_wells_or_groups_of_the_training_part() {
+        assert_eq!(chosen("A/8, position-0,A/1").unwrap(), [0, 1, 7]);
+        for (wish, words) in [("A/9", "held out"), ("position-9", "no such well"), ("9", "1 to 8"), ("", "1 to 8")] {
+            let error = chosen(wish).unwrap_err();
+            assert!(error.to_string().contains(words), "{wish}: {error}");
+            assert_eq!(error.exit(), Exit::Usage);
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_found_again() {
+        let plate = plate();
+        let recorded: Vec<LabelledSequence> =
+            [7, 2].iter().map(|&i| LabelledSequence::of(&plate.wells[i].1)).collect();
+        assert_eq!(find(&plate, &recorded).unwrap(), [2, 7]);
+        let held_out = [LabelledSequence::of(&plate.wells[9].1)];
+        assert_eq!(find(&plate, &held_out).unwrap_err(), &held_out[0]);
     }
 }

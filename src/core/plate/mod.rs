@@ -173,6 +173,10 @@ pub struct SequenceMeta {
     /// original`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame_ranges: Option<Vec<Vec<[f64; 2]>>>,
+    /// For a synthetic sequence whose labels were drawn with it: how clearly they were drawn, in [0, 1], see
+    /// [`crate::labels::codec::margin`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_margin: Option<f64>,
 }
 
 /// A tracked label image: one id is one object through the sequence.

@@ -252,6 +252,7 @@ mod tests {
                 split: if seed.is_multiple_of(2) { Split::Train } else { Split::Test },
                 split_group: format!("position-{seed}"),
                 frame_ranges: None,
+                label_margin: None,
             },
             image: Array4::from_shape_fn((t, c, h, w), |(t, c, y, x)| noise(flat(t * 8 + c, y, x)) as u16),
             labels: meta

@@ -192,7 +192,7 @@ impl Tally {
         for (t, (frame, overlap)) in (first..).zip(measured.into_iter().zip(overlaps)) {
             self.count(&frame, frames.len_of(Axis(1)) * frames.len_of(Axis(2)));
             if self.is_linked() {
-                let map = self.linker.add(&frame.objects, overlap.as_deref().unwrap_or(&[]));
+                let map = self.linker.add(planes[t - first], &frame.objects, overlap.as_deref());
                 linked += map.len();
                 for &track in map.values() {
                     self.see(track);

@@ -253,6 +253,7 @@ fn sequence(
         split: window.split,
         split_group: window.group.clone(),
         frame_ranges,
+        label_margin: None,
     };
     Sequence { meta, image, labels }
 }

@@ -188,6 +188,7 @@ mod tests {
                 split,
                 split_group: format!("{split:?}-{}", i % 3),
                 frame_ranges: None,
+                label_margin: None,
             };
             (format!("A/{i}"), meta)
         };

@@ -106,6 +106,7 @@ mod tests {
             split: Split::Train,
             split_group: String::new(),
             frame_ranges: None,
+            label_margin: None,
         };
         let image = ndarray::Array4::zeros((1, 1, 4, 6));
         let sequence = Sequence { meta, image, labels: BTreeMap::from([("cells".to_owned(), labels)]) };

@@ -12,6 +12,7 @@ mod error;
 pub mod multiqc;
 pub mod page;
 pub mod plates;
+pub mod quality;
 pub mod segmenter;
 pub mod settings;
 mod shard_file;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::BenchmarkError;
 use super::crops::Labelled;
 use super::settings::BenchmarkSettings;
+use lapsegan_core::plate::labelled;
 use lapsegan_core::plate::compare::{Finding, Role, Scope, Severity, compare};
 use lapsegan_core::plate::{Calibration, Plate, PlateMeta, Split};
 
@@ -74,7 +75,7 @@ pub fn plan(
         [] => real.meta.channels.iter().take(1).map(|c| c.name.clone()).collect(),
         named => named.to_vec(),
     };
-    let (train, test) = (real.indices(Split::Train), real.indices(Split::Test));
+    let (train, test) = (training(real, synthetic)?, real.indices(Split::Test));
     for (split, found) in [("train", &train), ("test", &test)] {
         if found.is_empty() {
             return Err(BenchmarkError::input(
@@ -100,6 +101,12 @@ pub fn plan(
             BenchmarkError::input(format!("{}: {finding}", plate.path.display()), finding.hint())
         })?;
     notes.extend(note_on_truth(real.meta.label_route()));
+    if !synthetic.meta.labelled.is_empty() {
+        notes.push(format!(
+            "Real sequences to train on are drawn from the {} whose labels the generator learned from.",
+            train.len()
+        ));
+    }
     if train.len() < settings.real_sequences {
         notes.push(format!(
             "{} real training sequences were asked for, {} are there: every seed trains on all of them.",
@@ -150,8 +157,72 @@ fn note_on_truth(route: Option<&str>) -> Option<String> {
     }
 }
 
-/// Returns the positions of channels in a plate, or the first name that is not there.
-fn channel_indices(meta: &PlateMeta, names: &[String]) -> Result<Vec<usize>, String> {
+/// What a segmenter sees of the plates.
+pub struct View<'a> {
+    /// Names of its channels.
+    pub channels: &'a [String],
+    /// Their calibration, that of the real plate for all.
+    pub calibration: Vec<Calibration>,
+    /// Label image.
+    pub label: &'a str,
+}
+
+impl View<'_> {
+    /// Reads sequences; `on_sequence` is called after each. The plate has the channels, see [`channel_indices`].
+    ///
+    /// # Errors
+    /// [`BenchmarkError::Data`] for a damaged plate, [`BenchmarkError::Input`] without the label image.
+    pub fn read(
+        &self,
+        plate: &Plate,
+        indices: &[usize],
+        on_sequence: &mut dyn FnMut(),
+    ) -> Result<Vec<Labelled>, BenchmarkError> {
+        let channels = channel_indices(&plate.meta, self.channels).unwrap_or_default();
+        let mut sequences = Vec::with_capacity(indices.len());
+        for &index in indices {
+            let (well, meta) = &plate.wells[index];
+            let mut sequence = plate.read(index)?;
+            let counts: Array4<u16> = sequence.image.select(Axis(1), &channels);
+            let labels = sequence.labels.remove(self.label).ok_or_else(|| {
+                BenchmarkError::input(format!("no labels {}", self.label), "prepare the plate again").at(well)
+            })?;
+            let (name, group) = (well.clone(), meta.split_group.clone());
+            sequences.push(Labelled::new(name, group, counts.view(), labels.ids, &self.calibration));
+            on_sequence();
+        }
+        Ok(sequences)
+    }
+}
+
+/// Returns the real training sequences whose labels may be used beside a synthetic plate: all, or those that its
+/// generator learned its labels from. As indices into the real plate.
+///
+/// # Errors
+/// [`BenchmarkError::Input`] where one of these is not there.
+pub fn training(real: &Plate, synthetic: &Plate) -> Result<Vec<usize>, BenchmarkError> {
+    if synthetic.meta.labelled.is_empty() {
+        return Ok(real.indices(Split::Train));
+    }
+    labelled::find(real, &synthetic.meta.labelled).map_err(|missing| {
+        BenchmarkError::input(
+            format!(
+                "{}: the labels of {} were learned from a sequence that is not there, {} frame {}",
+                real.path.display(),
+                synthetic.path.display(),
+                missing.source,
+                missing.first_frame
+            ),
+            "compare with the plate that the generator was trained on",
+        )
+    })
+}
+
+/// Returns the positions of channels in a plate.
+///
+/// # Errors
+/// The first name that is not there.
+pub fn channel_indices(meta: &PlateMeta, names: &[String]) -> Result<Vec<usize>, String> {
     names
         .iter()
         .map(|name| meta.channels.iter().position(|c| c.name == *name).ok_or_else(|| name.clone()))
@@ -159,7 +230,7 @@ fn channel_indices(meta: &PlateMeta, names: &[String]) -> Result<Vec<usize>, Str
 }
 
 /// Returns the calibrations of channels that are there.
-fn calibrations(meta: &PlateMeta, names: &[String]) -> Vec<Calibration> {
+pub fn calibrations(meta: &PlateMeta, names: &[String]) -> Vec<Calibration> {
     let find = |name: &String| meta.channels.iter().find(|c| c.name == *name).map(|c| c.calibration);
     names.iter().filter_map(find).collect()
 }
@@ -178,29 +249,16 @@ pub fn read(
     settings: &BenchmarkSettings,
     on_sequence: &mut dyn FnMut(),
 ) -> Result<Material, BenchmarkError> {
-    let calibration = calibrations(&real.meta, &plan.channels);
-    let mut load = |plate: &Plate, indices: &[usize]| -> Result<Vec<Labelled>, BenchmarkError> {
-        let channels = channel_indices(&plate.meta, &plan.channels).unwrap_or_default();
-        let mut sequences = Vec::with_capacity(indices.len());
-        for &index in indices {
-            let (well, meta) = &plate.wells[index];
-            let mut sequence = plate.read(index)?;
-            let counts: Array4<u16> = sequence.image.select(Axis(1), &channels);
-            let labels = sequence.labels.remove(&settings.label).ok_or_else(|| {
-                BenchmarkError::input(format!("no labels {}", settings.label), "prepare the plate again")
-                    .at(well)
-            })?;
-            let (name, group) = (well.clone(), meta.split_group.clone());
-            sequences.push(Labelled::new(name, group, counts.view(), labels.ids, &calibration));
-            on_sequence();
-        }
-        Ok(sequences)
+    let view = View {
+        channels: &plan.channels,
+        calibration: calibrations(&real.meta, &plan.channels),
+        label: &settings.label,
     };
     let synthetic_indices: Vec<usize> = (0..plan.n_synthetic).collect();
     let material = Material {
-        real: load(real, &real.indices(Split::Train))?,
-        synthetic: load(synthetic, &synthetic_indices)?,
-        test: load(real, &real.indices(Split::Test))?,
+        real: view.read(real, &training(real, synthetic)?, on_sequence)?,
+        synthetic: view.read(synthetic, &synthetic_indices, on_sequence)?,
+        test: view.read(real, &real.indices(Split::Test), on_sequence)?,
     };
     for (what, sequences) in
         [("real train", &material.real), ("synthetic", &material.synthetic), ("test", &material.test)]

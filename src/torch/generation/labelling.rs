@@ -201,6 +201,13 @@ impl Labelling {
             }
         }
     }
+
+    /// Returns how clearly the labels of a sequence were drawn, where they were.
+    pub fn margin(&self, sequence: &Array4<f32>, labels: &BTreeMap<String, Labels>) -> Option<f64> {
+        let Self::Joint { mapped, domains, maps } = self else { return None };
+        let objects = labels.get(&mapped.objects.as_ref()?.name)?;
+        maps::margin(sequence, *domains, maps, objects, &DecodeSettings::learned())
+    }
 }
 
 #[cfg(test)]

@@ -233,6 +233,7 @@ struct Finish<'a> {
 impl Finish<'_> {
     fn one(&self, index: u64, sequence: &Tensor) -> Result<(), DataError> {
         let values = array(sequence);
+        let labels = self.labelling.labels(&values);
         let sequence = Sequence {
             meta: SequenceMeta {
                 source: self.source.clone(),
@@ -240,9 +241,10 @@ impl Finish<'_> {
                 split: Split::Train,
                 split_group: format!("synthetic-{index}"),
                 frame_ranges: None,
+                label_margin: self.labelling.margin(&values, &labels),
             },
             image: sample::counts(&values, self.data),
-            labels: self.labelling.labels(&values),
+            labels,
         };
         (self.keep)(index, sequence)
     }

@@ -25,15 +25,19 @@ pub struct Health {
 struct Watched {
     /// `spread NAME`, as statistics have it.
     name: &'static str,
+    /// `variety NAME`.
+    variety: &'static str,
     ticks_narrow: u32,
 }
 
 impl Health {
     /// Watches channels of these names.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let watched = |name: String| {
-            // The leak is small: a name per channel, once per program.
-            Watched { name: format!("spread {name}").leak(), ticks_narrow: 0 }
+        let watched = |name: String| Watched {
+            // The leak is small: two names per channel, once per program.
+            name: format!("spread {name}").leak(),
+            variety: format!("variety {name}").leak(),
+            ticks_narrow: 0,
         };
         Self { channels: names.into_iter().map(watched).collect(), ticks_collapsed: 0 }
     }
@@ -42,9 +46,9 @@ impl Health {
     /// over the fields of an 8 x 8 grid.
     ///
     /// A collapsed generator has less than 2 % of the real spread in all channels at three ticks in a row; a channel that
-    /// stays below a quarter is reported. Returns the shares by name, the mean of all as `spread`.
-    /// `real`, `generated` are `[N, C, T, H, W]` with an N of at least 2. Smaller batches have no spread, so the shares are
-    /// then NaN.
+    /// stays below a quarter is reported. Returns the shares by name, the mean of all as `spread`, and [`varieties`].
+    /// `real`, `generated` are `[N, C, T, H, W]` of the channels that are watched, with an N of at least 2. Smaller batches
+    /// have no spread, so the shares are then NaN.
     ///
     /// # Errors
     /// [`TrainingError::Collapsed`].
@@ -57,7 +61,10 @@ impl Health {
         if real.size()[0] < 2 || generated.size()[0] < 2 {
             return Ok(vec![("spread", f64::NAN)]);
         }
-        let [real, generated] = [real, generated].map(spreads);
+        let n = real.size()[0].min(generated.size()[0]);
+        let [real, generated] = [real, generated].map(|x| coarse(&x.narrow(0, 0, n)));
+        let varieties = varieties(&real, &generated);
+        let [real, generated] = [real, generated].map(|x| spreads(&x));
         let shares: Vec<f64> = generated.iter().zip(&real).map(|(g, r)| g / r.max(1e-12)).collect();
         for (channel, share) in self.channels.iter_mut().zip(&shares) {
             channel.ticks_narrow = if *share < NARROW { channel.ticks_narrow + 1 } else { 0 };
@@ -74,19 +81,47 @@ impl Health {
             return Err(TrainingError::Collapsed { share: largest, kimg });
         }
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
-        let named = self.channels.iter().map(|channel| channel.name).zip(shares);
-        Ok(std::iter::once(("spread", mean)).chain(named).collect())
+        let spreads = self.channels.iter().map(|channel| channel.name).zip(shares);
+        let varieties = self.channels.iter().map(|channel| channel.variety).zip(varieties);
+        Ok(std::iter::once(("spread", mean)).chain(spreads).chain(varieties).collect())
     }
 }
 
-/// Returns the spread of every channel. `[N, C, T, H, W]`
-fn spreads(x: &Tensor) -> Vec<f64> {
-    let coarse = x
-        .mean_dim(Some([2_i64].as_slice()), false, Kind::Float)
-        .adaptive_avg_pool2d([COARSE.min(x.size()[3]), COARSE.min(x.size()[4])]);
+/// Returns means over frames and over the fields of a coarse grid. `[N, C, T, H, W] -> [N, C, 8, 8]`
+fn coarse(x: &Tensor) -> Tensor {
+    x.mean_dim(Some([2_i64].as_slice()), false, Kind::Float)
+        .adaptive_avg_pool2d([COARSE.min(x.size()[3]), COARSE.min(x.size()[4])])
+}
+
+/// Returns the spread of every channel. `[N, C, 8, 8]`
+fn spreads(coarse: &Tensor) -> Vec<f64> {
     let spread = coarse.std_dim(Some([0_i64].as_slice()), true, false);
     Vec::try_from(spread.mean_dim(Some([1_i64, 2].as_slice()), false, Kind::Double))
         .expect("one number per channel")
+}
+
+/// Returns in how many ways scenes differ, as a share of the ways of real ones, for every channel. `[N, C, 8, 8]` both
+///
+/// A scene is an image without its brightness and contrast, and the number of ways is the participation ratio of the
+/// covariance over scenes, `trace^2 / sum of squares`: one where all of them lie on a line, such as one scene in many
+/// strengths, whose spread may be that of real ones.
+fn varieties(real: &Tensor, generated: &Tensor) -> Vec<f64> {
+    // [N, C, 8, 8] -> [C, N, 64]
+    let [real, generated] = [real, generated].map(|x| {
+        let x = x.flatten(2, -1).transpose(0, 1).to_kind(Kind::Double);
+        &x - x.mean_dim(Some([2_i64].as_slice()), true, Kind::Double)
+    });
+    let contrast = |x: &Tensor| x.square().mean_dim(Some([2_i64].as_slice()), true, Kind::Double).sqrt();
+    // What shows nothing stays small.
+    let least = contrast(&real).mean_dim(Some([1_i64].as_slice()), true, Kind::Double) * 0.5 + 1e-12;
+    let [real, generated] = [real, generated].map(|x| {
+        let x = &x / contrast(&x).maximum(&least);
+        let x = &x - x.mean_dim(Some([1_i64].as_slice()), true, Kind::Double);
+        let products = x.matmul(&x.transpose(1, 2)); // [C, N, N]
+        let sum = |x: &Tensor| x.sum_dim_intlist(Some([1_i64, 2].as_slice()), false, Kind::Double);
+        sum(&x.square()).square() / (sum(&products.square()) + 1e-300)
+    });
+    Vec::try_from(generated / real.clamp_min(1e-12)).expect("one number per channel")
 }
 
 /// Returns an error where a value is not finite.
@@ -113,9 +148,24 @@ mod tests {
         let mut health = Health::new(["gfp".to_owned()]);
         assert!(health.check(&real, &same, 1.0).is_ok() && health.check(&real, &same, 2.0).is_ok());
         let shares = health.check(&real, &real, 3.0).unwrap();
-        assert!(shares.iter().all(|(_, share)| *share > 0.99) && shares[1].0 == "spread gfp");
+        assert!(shares.iter().all(|(_, share)| *share > 0.99));
+        assert_eq!(shares.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["spread", "spread gfp", "variety gfp"]);
         assert!(health.check(&real, &same, 4.0).is_ok() && health.check(&real, &same, 5.0).is_ok());
         assert!(matches!(health.check(&real, &same, 6.0), Err(TrainingError::Collapsed { .. })));
+    }
+
+    #[test]
+    fn one_scene_in_many_strengths_has_spread_but_no_variety() {
+        let options = (Kind::Float, Device::Cpu);
+        let scenes = Tensor::rand([32, 1, 1, 8, 8], options) - 0.5;
+        let real = &scenes * (Tensor::rand([32, 1, 1, 1, 1], options) + 0.5) + 2.0;
+        let one = scenes.narrow(0, 0, 1) * (Tensor::rand([32, 1, 1, 1, 1], options) * 3.0 - 1.5) + 2.0;
+        let shares = Health::new(["gfp".to_owned()]).check(&real, &one, 1.0).unwrap();
+        assert!(shares[1].1 > 0.5 && shares[2].1 < 0.2, "{shares:?}");
+        // Other scenes of the same kind.
+        let others = (Tensor::rand([32, 1, 1, 8, 8], options) - 0.5) * 0.1 + 1.0;
+        let shares = Health::new(["gfp".to_owned()]).check(&real, &others, 1.0).unwrap();
+        assert!((0.5..2.0).contains(&shares[2].1), "{shares:?}");
     }
 
     #[test]

@@ -105,6 +105,16 @@ impl Dataset {
         if sequences.is_empty() {
             return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train" });
         }
+        if label_maps.contains(&LabelMap::Foreground)
+            && let Some(objects) = &mapped.objects
+        {
+            let learned: Vec<&Packed> = sequences.iter().filter(|packed| !packed.maps.is_empty()).collect();
+            let is_empty = |packed: &&Packed| packed.maps.iter().all(|map| map.iter().all(|&value| value == 0));
+            if learned.iter().all(is_empty) {
+                let source = LabelError::AllEmpty { name: objects.name.clone(), sequences: learned.len() };
+                return Err(DataError::Label { path: plate.path.clone(), source });
+            }
+        }
         let trap_weights =
             structure.map(|sum| upload(&(sum * (trap_gain / sequences.len() as f64) + 1.0), device));
         let places = sequences.iter().map(|packed| place(&plate.meta, &packed.counts.meta)).collect();
@@ -389,6 +399,7 @@ mod tests {
             split: Split::Train,
             split_group: "a".into(),
             frame_ranges: None,
+            label_margin: None,
         };
         let sequence = |seed: u16| {
             let image =

@@ -87,7 +87,11 @@ pub fn train(
     let tick = (config.tick_kimg * 1000.0).max(1.0) as u64;
     let channels = run.identity.data.channels.iter().map(|channel| channel.name.clone());
     let maps = run.identity.config.model.label_maps.iter().map(|map| format!("{map:?}").to_lowercase());
-    let mut health = Health::new(channels.chain(maps));
+    // Sequences without labels have no spread of these.
+    let maps = maps.take(if config.labels.every > 0 { 0 } else { usize::MAX });
+    let watched: Vec<String> = channels.chain(maps).collect();
+    let n_watched = watched.len() as i64;
+    let mut health = Health::new(watched);
     let started = Instant::now();
     let (mut tick_started, mut tick_seen) = (Instant::now(), state.sequences_seen);
     let mut last_checkpoint = Instant::now();
@@ -109,7 +113,9 @@ pub fn train(
             let mut means = state.since_tick.take();
             expect_finite(&means, state.kimg())?;
             let samples = write_samples(run.folder, state, &run.identity, run.device)?;
-            means.extend(health.check(&run.dataset.some(samples.size()[0]), &samples, state.kimg())?);
+            let [real, generated] =
+                [run.dataset.some(samples.size()[0]), samples].map(|x| x.narrow(1, 0, n_watched));
+            means.extend(health.check(&real, &generated, state.kimg())?);
             means.push(("ada_p", if config.ada.enabled { state.ada.p } else { 0.0 }));
             let seconds = tick_started.elapsed().as_secs_f64();
             let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);

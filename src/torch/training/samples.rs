@@ -17,7 +17,9 @@ use lapsegan_core::report::{Panel, overview};
 use lapsegan_core::seed::Stream;
 
 /// Sequences on a grid.
-const COUNT: i64 = 16;
+const SHOWN: i64 = 16;
+/// Sequences that are generated, and looked at by [`super::health`]. Those on the grid are the first ones.
+const COUNT: i64 = 64;
 /// Sequences that are generated at a time.
 const PART: i64 = 4;
 
@@ -47,7 +49,7 @@ pub fn write(
     let colors = data.channels.iter().map(|c| c.color).chain(std::iter::repeat(maps::COLOR));
     let colors: Vec<[u8; 3]> = colors.take(channels).collect();
     let shape = (channels, data.frames, data.height, data.width);
-    let panels: Vec<Panel> = (0..COUNT)
+    let panels: Vec<Panel> = (0..SHOWN)
         .map(|i| {
             let values: Vec<f32> = Vec::try_from(images.get(i).flatten(0, -1)).unwrap_or_default();
             let planes = Array4::from_shape_vec(shape, values).unwrap_or_else(|_| Array4::zeros(shape));

@@ -3,6 +3,7 @@
 pub mod gather;
 pub mod generate;
 pub mod import;
+pub mod quality;
 pub mod run;
 pub mod segment_benchmark;
 pub mod train;

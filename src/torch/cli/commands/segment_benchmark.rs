@@ -6,6 +6,7 @@ use lapsegan_core::cli::commands::score::{self, ScoreArgs};
 use lapsegan_core::cli::{Common, Outcome};
 
 use super::gather::{self, GatherArgs};
+use super::quality::{self, QualityArgs};
 use super::run::{self, RunArgs};
 
 /// Does synthetic data help a segmenter? And: predictions against truth
@@ -14,7 +15,7 @@ use super::run::{self, RunArgs};
 /// both) and seed, for the same number of steps, and scores all of them on
 /// held-out real sequences. `run --shard` and `gather` share this among jobs.
 /// `score` compares label images with the truth, `ceiling` labels with themselves
-/// after they were maps.
+/// after they were maps, `quality` synthetic labels with what a segmenter finds.
 #[derive(Parser, Debug)]
 #[command(name = "segment-benchmark", arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct SegmentBenchmarkArgs {
@@ -34,6 +35,8 @@ enum Command {
     Score(ScoreArgs),
     #[command(after_help = ceiling::EXAMPLES)]
     Ceiling(CeilingArgs),
+    #[command(after_help = quality::EXAMPLES)]
+    Quality(QualityArgs),
 }
 
 impl AsRef<Common> for SegmentBenchmarkArgs {
@@ -43,6 +46,7 @@ impl AsRef<Common> for SegmentBenchmarkArgs {
             Command::Gather(args) => args.as_ref(),
             Command::Score(args) => args.as_ref(),
             Command::Ceiling(args) => args.as_ref(),
+            Command::Quality(args) => args.as_ref(),
         }
     }
 }
@@ -57,5 +61,6 @@ pub fn execute(args: SegmentBenchmarkArgs) -> Outcome {
         Command::Gather(args) => gather::execute(&args),
         Command::Score(args) => score::execute(&args),
         Command::Ceiling(args) => ceiling::execute(&args),
+        Command::Quality(args) => quality::execute(&args),
     }
 }
