@@ -18,3 +18,4 @@ mod metrics;
 #[allow(dead_code, reason = "two test binaries share it, and neither uses all of it")]
 mod support;
 mod tidy;
+mod tracks;

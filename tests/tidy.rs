@@ -16,7 +16,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
     ("core/side_file", &["error"]),
     ("core/stats", &["seed"]),
     ("core/output", &["error"]),
-    ("core/plate", &["error", "output", "json_diff", "side_file"]),
+    ("core/plate", &["error", "seed", "output", "json_diff", "side_file"]),
     ("core/input", &["error", "memory", "side_file", "plate", "labels"]),
     ("core/prepare", &["error", "seed", "plate", "input", "labels", "report"]),
     ("core/labels", &["error", "plate"]),

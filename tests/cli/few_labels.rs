@@ -54,7 +54,9 @@ fn a_run_learns_from_some_labels_goes_on_and_its_plate_says_from_which() {
     let synthetic = Plate::open(&plate).unwrap();
     assert_eq!(synthetic.meta.labelled.len(), 3);
     assert!(synthetic.meta.labelled.iter().all(|sequence| sequence.split_group == "train-1"));
-    assert!(synthetic.wells.iter().all(|(_, meta)| meta.label_margin.is_some_and(|m| (0.0..=1.0).contains(&m))));
+    assert!(
+        synthetic.wells.iter().all(|(_, meta)| meta.label_margin.is_some_and(|m| (0.0..=1.0).contains(&m)))
+    );
 
     // The same run cannot go on with other labels.
     let other = ["--labelled", "train-2", "--preset", "auto", "--resume"];

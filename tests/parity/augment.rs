@@ -29,13 +29,16 @@ fn the_probability_follows_its_trajectories() {
                 geometry: Geometry::Original,
                 turns: true,
             };
-            let mut controller = Controller::new(&config);
+            let mut controller = Controller::new(config.initial_p);
             let is_real = Vec::<i64>::try_from(case.get("is_real")).unwrap();
             let expected = Vec::<f64>::try_from(case.get("out.p")).unwrap();
             for (call, (real, p)) in is_real.iter().zip(&expected).enumerate() {
                 if *real == 0 {
                     let at = |key: &str| case.get(key).get(call as i64);
-                    controller.observe(&statistic(&Logits { scalar: at("scalar"), pixel: at("pixel") }));
+                    controller.observe(&statistic(
+                        &Logits { scalar: at("scalar"), pixel: at("pixel"), labels: None },
+                        None,
+                    ));
                     controller.adapt(&config);
                 }
                 assert!(

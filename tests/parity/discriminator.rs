@@ -16,7 +16,7 @@ fn check(case: &Case) {
     let config = ModelConfig {
         domains: size[1] as usize,
         label_maps: Vec::new(),
-        label_learning: LabelLearning::All,
+        label_learning: lapsegan::model::LabelLearning::All,
         frames: size[2] as usize,
         resolution: size[3] as usize,
         precision: Precision::Float32,

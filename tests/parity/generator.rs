@@ -14,7 +14,7 @@ fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarStore, Genera
     let config = ModelConfig {
         domains: image[1] as usize,
         label_maps: Vec::new(),
-        label_learning: LabelLearning::All,
+        label_learning: lapsegan::model::LabelLearning::All,
         frames: image[2] as usize,
         resolution: image[3] as usize,
         precision,

@@ -137,6 +137,7 @@ fn top_k_shares_counts_and_selection_match() {
         let logits = Logits {
             scalar: case.get("sel.in.pred").shallow_clone(),
             pixel: case.get("sel.in.pixel").shallow_clone(),
+            labels: None,
         };
         let best = top_k(&logits, 0.5);
         case.expect("sel.out.values", &best.scalar.view([-1]), 0.0);

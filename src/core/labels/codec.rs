@@ -203,7 +203,8 @@ fn drop_low(labels: &mut Array2<u32>, map: &Array2<f32>, min_peak: f32) {
         let peak = peaks.at(id, || f32::NEG_INFINITY);
         *peak = peak.max(value);
     }
-    let low: BTreeSet<u32> = peaks.into_sorted().filter(|(_, peak)| *peak <= min_peak).map(|(id, _)| id).collect();
+    let low: BTreeSet<u32> =
+        peaks.into_sorted().filter(|(_, peak)| *peak <= min_peak).map(|(id, _)| id).collect();
     if !low.is_empty() {
         labels.mapv_inplace(|id| if low.contains(&id) { 0 } else { id });
     }

@@ -7,8 +7,8 @@
 pub mod codec;
 pub mod components;
 pub mod distance;
-pub mod fluorescence;
 mod edges;
+pub mod fluorescence;
 mod framed;
 pub mod link;
 pub mod maps;

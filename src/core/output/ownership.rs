@@ -342,9 +342,13 @@ mod tests {
             ),
             (
                 OutputKind::Ceiling,
-                OutputKind::Quality,
                 br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "lost": 1, "sequences": []}"#,
                 br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "mean_over_defined_images": 1}"#,
+            ),
+            (
+                OutputKind::Quality,
+                br#"{"inputs": 1, "summary": 1, "kept": 1, "dropped": 1, "sequences": []}"#,
+                br#"{"inputs": 1, "thresholds": 1, "pooled": 1, "lost": 1, "sequences": []}"#,
             ),
             (
                 OutputKind::Manifest,

@@ -40,7 +40,9 @@ impl Labelled {
         let wrong = |source| DataError::Label { path: plate.path.clone(), source };
         let training = plate.indices(Split::Train);
         let mut chosen = match self {
-            Self::Number(wanted) if (1..=training.len()).contains(wanted) => draw(plate, &training, *wanted, seed),
+            Self::Number(wanted) if (1..=training.len()).contains(wanted) => {
+                draw(plate, &training, *wanted, seed)
+            }
             Self::Number(wanted) => {
                 return Err(wrong(LabelError::NumberLabelled { wanted: *wanted, there: training.len() }));
             }
@@ -100,8 +102,11 @@ fn examples(plate: &Plate, training: &[usize]) -> Vec<String> {
 /// # Errors
 /// The first one that is not there.
 pub fn find<'a>(plate: &Plate, labelled: &'a [LabelledSequence]) -> Result<Vec<usize>, &'a LabelledSequence> {
-    let training: BTreeMap<LabelledSequence, usize> =
-        plate.indices(Split::Train).into_iter().map(|i| (LabelledSequence::of(&plate.wells[i].1), i)).collect();
+    let training: BTreeMap<LabelledSequence, usize> = plate
+        .indices(Split::Train)
+        .into_iter()
+        .map(|i| (LabelledSequence::of(&plate.wells[i].1), i))
+        .collect();
     let found = labelled.iter().map(|sequence| training.get(sequence).copied().ok_or(sequence));
     let mut found: Vec<usize> = found.collect::<Result<_, _>>()?;
     found.sort_unstable();
@@ -167,14 +172,17 @@ mod tests {
         let groups: std::collections::BTreeSet<usize> = four.iter().map(|i| i / 2).collect();
         assert_eq!((four.len(), groups.len()), (4, 4));
         assert_eq!(chosen("8").unwrap(), (0..8).collect::<Vec<_>>());
-        let of_seeds: Vec<_> = (0..8).map(|seed| Labelled::Number(1).choose(&plate(), seed).unwrap()).collect();
+        let of_seeds: Vec<_> =
+            (0..8).map(|seed| Labelled::Number(1).choose(&plate(), seed).unwrap()).collect();
         assert!(of_seeds.iter().any(|one| *one != of_seeds[0]));
     }
 
     #[test]
     fn names_are_wells_or_groups_of_the_training_part() {
         assert_eq!(chosen("A/8, position-0,A/1").unwrap(), [0, 1, 7]);
-        for (wish, words) in [("A/9", "held out"), ("position-9", "no such well"), ("9", "1 to 8"), ("", "1 to 8")] {
+        for (wish, words) in
+            [("A/9", "held out"), ("position-9", "no such well"), ("9", "1 to 8"), ("", "1 to 8")]
+        {
             let error = chosen(wish).unwrap_err();
             assert!(error.to_string().contains(words), "{wish}: {error}");
             assert_eq!(error.exit(), Exit::Usage);

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::BenchmarkError;
 use super::crops::Labelled;
 use super::settings::BenchmarkSettings;
-use lapsegan_core::plate::labelled;
 use lapsegan_core::plate::compare::{Finding, Role, Scope, Severity, compare};
+use lapsegan_core::plate::labelled;
 use lapsegan_core::plate::{Calibration, Plate, PlateMeta, Split};
 
 /// What the benchmark works on.

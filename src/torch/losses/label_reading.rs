@@ -11,8 +11,9 @@ use tch::{Kind, Reduction, Tensor};
 /// # Shapes
 /// `logits`, `targets` `[N, M, T, H, W]`; `shown [N, 1, 1, 1, 1]` is 1 for the samples that count, one of `every`.
 pub fn reading_loss(logits: &Tensor, targets: &Tensor, shown: &Tensor, every: f64) -> Tensor {
-    let entropy =
-        logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, Reduction::None) * shown * every;
+    let entropy = logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, Reduction::None)
+        * shown
+        * every;
     let maps = logits.sigmoid() * shown;
     let targets = targets * shown;
     // [N, M, T, H, W] -> [M]
@@ -47,7 +48,8 @@ mod tests {
         assert!(gradient.get(0).abs().max().double_value(&[]) > 0.0);
         assert_eq!(gradient.narrow(0, 1, 3).abs().max().double_value(&[]), 0.0);
         // The mean over what is shown, whatever its share.
-        let all = reading_loss(&logits.narrow(0, 0, 1), &targets.narrow(0, 0, 1), &shown.narrow(0, 0, 1), 1.0);
+        let all =
+            reading_loss(&logits.narrow(0, 0, 1), &targets.narrow(0, 0, 1), &shown.narrow(0, 0, 1), 1.0);
         assert!((all - &loss).abs().double_value(&[]) < 1e-6);
         let right = (&targets * 2.0 - 1.0) * 30.0;
         assert!(reading_loss(&right, &targets, &shown, 4.0).double_value(&[]) < 0.02);

@@ -202,3 +202,49 @@ impl Block {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor_rng::with_seed;
+    use crate::training::Preset;
+    use lapsegan_core::labels::maps::LabelMap;
+    use lapsegan_core::seed::Stream;
+    use tch::{Device, nn::VarStore};
+
+    /// Returns the logits of two sequences of which the first shows its labels, before and after all labels change.
+    fn logits(learning: LabelLearning) -> [Logits; 2] {
+        let mut config = Preset::Tiny.config(1, 2, 16).model;
+        config.label_maps = vec![LabelMap::Foreground, LabelMap::Distance];
+        config.label_learning = learning;
+        // The statistic over a batch would let one sequence see the other.
+        config.discriminator.minibatch_std_group = 1;
+        with_seed(Stream::InitialWeights, &[1], |_| {
+            let vs = VarStore::new(Device::Cpu);
+            let network = Discriminator::new(&vs.root(), &config);
+            let images = Tensor::randn([2, 3, 2, 16, 16], (Kind::Float, Device::Cpu));
+            let other = images.copy();
+            other.narrow(1, 1, 2).copy_(&(images.narrow(1, 1, 2) + 1.0));
+            let shown = Tensor::from_slice(&[1.0_f32, 0.0]).view([2, 1, 1, 1, 1]);
+            [images, other].map(|x| network.judge(&x, Some(&shown)))
+        })
+    }
+
+    #[test]
+    fn labels_count_where_they_are_shown() {
+        let [before, after] = logits(LabelLearning::Shown);
+        for [a, b] in [[&before.scalar, &after.scalar], [&before.pixel, &after.pixel]] {
+            assert_ne!(a.get(0), b.get(0));
+            assert_eq!(a.get(1), b.get(1));
+        }
+        assert!(before.labels.is_none());
+    }
+
+    #[test]
+    fn labels_that_are_read_are_not_looked_at() {
+        let [before, after] = logits(LabelLearning::Read);
+        assert_eq!((&before.scalar, &before.pixel), (&after.scalar, &after.pixel));
+        assert_eq!(before.labels.as_ref().map(Tensor::size), Some(vec![2, 2, 2, 16, 16]));
+        assert_eq!(before.labels, after.labels);
+    }
+}

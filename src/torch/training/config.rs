@@ -274,7 +274,11 @@ impl Config {
             );
         }
         if every > 0 && t.ada.enabled && t.ada.geometry == Geometry::Original {
-            return wrong("ada.geometry", "original".into(), "composed where labels are learnt from some sequences");
+            return wrong(
+                "ada.geometry",
+                "original".into(),
+                "composed where labels are learnt from some sequences",
+            );
         }
         if !(-1.0..=1.0).contains(&t.ada.target) {
             return wrong("ada.target", t.ada.target.to_string(), "-1 to 1");

@@ -149,7 +149,10 @@ mod tests {
         assert!(health.check(&real, &same, 1.0).is_ok() && health.check(&real, &same, 2.0).is_ok());
         let shares = health.check(&real, &real, 3.0).unwrap();
         assert!(shares.iter().all(|(_, share)| *share > 0.99));
-        assert_eq!(shares.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["spread", "spread gfp", "variety gfp"]);
+        assert_eq!(
+            shares.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["spread", "spread gfp", "variety gfp"]
+        );
         assert!(health.check(&real, &same, 4.0).is_ok() && health.check(&real, &same, 5.0).is_ok());
         assert!(matches!(health.check(&real, &same, 6.0), Err(TrainingError::Collapsed { .. })));
     }

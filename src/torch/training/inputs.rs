@@ -106,7 +106,9 @@ impl Inputs<'_> {
         let whole = self.part_size();
         let p: Vec<f64> = (0..n)
             // Real sequences in wrong order follow the generated ones, from the first.
-            .map(|row| if self.shows_labels(key.part, row % whole) { state.labels_ada.p } else { state.ada.p })
+            .map(
+                |row| if self.shows_labels(key.part, row % whole) { state.labels_ada.p } else { state.ada.p },
+            )
             .collect();
         let draw = || Augmentation::draw(ada.geometry, self.size(), &p, allowed, &mut key.rng(stream));
         ada.enabled.then(|| draw().upload(self.size(), self.real.device()))

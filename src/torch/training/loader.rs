@@ -109,7 +109,8 @@ impl Dataset {
             && let Some(objects) = &mapped.objects
         {
             let learned: Vec<&Packed> = sequences.iter().filter(|packed| !packed.maps.is_empty()).collect();
-            let is_empty = |packed: &&Packed| packed.maps.iter().all(|map| map.iter().all(|&value| value == 0));
+            let is_empty =
+                |packed: &&Packed| packed.maps.iter().all(|map| map.iter().all(|&value| value == 0));
             if learned.iter().all(is_empty) {
                 let source = LabelError::AllEmpty { name: objects.name.clone(), sequences: learned.len() };
                 return Err(DataError::Label { path: plate.path.clone(), source });
@@ -265,7 +266,10 @@ impl Counts {
         let drawn = maps.iter().map(|map| tensor(&map.mapv(unpacked)));
         let none = image.narrow(0, 0, 1).zeros_like();
         let missing = (maps.len()..self.maps).map(|_| none.shallow_clone());
-        Tensor::cat(&std::iter::once(image.shallow_clone()).chain(drawn).chain(missing).collect::<Vec<_>>(), 0)
+        Tensor::cat(
+            &std::iter::once(image.shallow_clone()).chain(drawn).chain(missing).collect::<Vec<_>>(),
+            0,
+        )
     }
 
     /// Returns how many bytes the sequences take when they are ready.
@@ -441,5 +445,35 @@ mod tests {
         assert!((values.double_value(&[0, 0, 0, 2]) - 0.094).abs() < 1e-6);
         assert!((values.double_value(&[1, 1, 3, 5]) - 15.0 / 49.0).abs() < 1e-5);
         assert_eq!([0.0, 1.0].map(|value| unpacked(packed(value))), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn rows_that_show_labels_hold_sequences_with_labels() {
+        let mut counts = counts();
+        // The middle one alone has labels.
+        for index in [0, 2] {
+            counts.sequences[index].maps.clear();
+        }
+        let dataset = Dataset {
+            images: Images::Counts(Box::new(counts)),
+            trap_weights: None,
+            seed: 3,
+            device: Device::Cpu,
+            domains: 1,
+            places: vec![String::new(); 3],
+            labelled: Some(vec![1]),
+        };
+        let symmetry = Symmetry { mirror: false, dihedral: false };
+        for iteration in 0..4 {
+            let batch = dataset.batch(iteration, 4, symmetry, &|row| row.is_multiple_of(2));
+            assert_eq!(batch.size(), [4, 2, 2, 8, 8]);
+            assert_eq!(batch.get(0), dataset.values(1));
+            assert_eq!(batch.get(2), dataset.values(1));
+        }
+        // Mean and spread of the map are those of the sequence that has it.
+        let (range, _) = dataset.range(0.0);
+        let map = dataset.values(1).select(0, 1);
+        assert!((range[1][0] - map.mean(Kind::Double).double_value(&[])).abs() < 1e-4);
+        assert!((range[1][1] - map.std(false).double_value(&[])).abs() < 1e-3);
     }
 }

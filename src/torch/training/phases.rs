@@ -147,7 +147,8 @@ pub fn discriminator_main(
         });
         if config.ada.enabled {
             let seen = if config.ada.signal == Signal::Real { on_real } else { on_generated };
-            let shown = if config.ada.signal == Signal::Real { shown_of_real } else { shown_of_generated.as_ref() };
+            let shown =
+                if config.ada.signal == Signal::Real { shown_of_real } else { shown_of_generated.as_ref() };
             match shown {
                 None => step.value(ADA_SIGNAL, &statistic(&seen, None)),
                 Some(shown) => {

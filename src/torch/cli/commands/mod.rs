@@ -7,3 +7,4 @@ pub mod quality;
 pub mod run;
 pub mod segment_benchmark;
 pub mod train;
+mod train_settings;

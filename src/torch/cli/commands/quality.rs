@@ -170,8 +170,11 @@ fn quality(args: &QualityArgs) -> Outcome {
     let bar = Progress::new("training", segmenter.steps() as u64, common.quiet);
     let precisions = average_precisions(&segmenter, &learned, &judged, common.seed, &mut || bar.step())?;
     bar.finish();
-    let fluorescence =
-        synthetic.meta.channels.iter().rposition(|channel| channel.modality() == Some(Modality::Fluorescence));
+    let fluorescence = synthetic
+        .meta
+        .channels
+        .iter()
+        .rposition(|channel| channel.modality() == Some(Modality::Fluorescence));
     let bright = match fluorescence {
         Some(channel) => brighter(&synthetic, &all, &label, channel)?,
         None => vec![None; all.len()],
@@ -199,7 +202,11 @@ fn quality(args: &QualityArgs) -> Outcome {
         write_kept(path, &synthetic, &kept, least, common)?;
     }
     let dropped = sequences.len() - kept.len();
-    tracing::info!("{} of {} sequences reach the least figures, {dropped} do not", kept.len(), sequences.len());
+    tracing::info!(
+        "{} of {} sequences reach the least figures, {dropped} do not",
+        kept.len(),
+        sequences.len()
+    );
     let mut result = json!({
         "inputs": inputs,
         "summary": summary(&sequences),

@@ -7,38 +7,30 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use tch::Device;
 
 use super::import::{self, ImportArgs};
+use super::train_settings::{arithmetic, free_memory, identify, labelled_sequences, part_that_fits, resolve};
+use crate::cli::device;
 use crate::cli::out_of_memory::guard;
-use crate::cli::{device, precision};
-use crate::driver;
-use crate::graphs::Graphs;
-use crate::model::{LabelLearning, Precision};
-use crate::model::size::{Use, expect_room};
-use crate::training::checkpoint::{self, Identity};
+use crate::training::Preset;
+use crate::training::checkpoint;
 use crate::training::config::Symmetries;
 use crate::training::loader::Dataset;
-use crate::training::micro_batch::{MicroBatch, bytes_per_sequence, fit};
+use crate::training::micro_batch::MicroBatch;
 use crate::training::run::{Run, TrainingEvent, begin, train};
 use crate::training::start::{Start, start};
 use crate::training::state::State;
 use crate::training::steps::Steps;
 use crate::training::symmetries;
-use crate::training::{Config, Preset};
 use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::outputs::Outputs;
 use lapsegan_core::cli::progress::Progress;
 use lapsegan_core::cli::record::{self, Record};
 use lapsegan_core::cli::signals::Signals;
-use lapsegan_core::cli::{Common, Failure, Outcome, settings};
-use lapsegan_core::error::{DataError, Exit};
-use lapsegan_core::labels::maps::MappedLabels;
-use lapsegan_core::memory;
+use lapsegan_core::cli::{Common, Failure, Outcome};
 use lapsegan_core::output::{Lock, OutputKind, PendingFolder, resolve as resolve_path};
-use lapsegan_core::plate::digest::Digest;
-use lapsegan_core::plate::labelled::{Labelled, LabelledSequence};
-use lapsegan_core::plate::{Origin, Plate, Split};
+use lapsegan_core::plate::labelled::Labelled;
+use lapsegan_core::plate::{Plate, Split};
 
 /// Train a generator on a dataset plate
 ///
@@ -68,34 +60,34 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
-struct RunArgs {
+pub(super) struct RunArgs {
     /// Dataset plate made by prepare
     #[arg(long, value_name = "PLATE", help_heading = "Input")]
-    data: PathBuf,
+    pub(super) data: PathBuf,
 
     /// Run folder to create
     #[arg(long, value_name = "DIR", help_heading = "Output")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
 
     /// Named configuration: auto, tiny, small, paper or original [default: tiny]
     #[arg(long, value_parser = parse_preset, value_name = "NAME", help_heading = "Training")]
-    preset: Option<Preset>,
+    pub(super) preset: Option<Preset>,
 
     /// Learn the labels too, as a domain of their own: objects, and structure where it is labelled
     #[arg(long, help_heading = "Training")]
-    label_domain: bool,
+    pub(super) label_domain: bool,
 
     /// The labels of objects to learn, where the plate has several; implies --label-domain
     #[arg(long, value_name = "NAME", help_heading = "Training")]
-    label: Option<String>,
+    pub(super) label: Option<String>,
 
     /// Labels of these training sequences only are learned: a number of them, or wells (A/3) or split groups with commas
     /// between; implies --label-domain
     #[arg(long, value_name = "N|LIST", help_heading = "Training")]
-    labelled: Option<Labelled>,
+    pub(super) labelled: Option<Labelled>,
 
     #[command(flatten)]
-    flags: TrainFlags,
+    pub(super) flags: TrainFlags,
 
     /// Go on from the newest checkpoint of --output, or of DIR
     ///
@@ -104,7 +96,7 @@ struct RunArgs {
     /// from the beginning: the same command can be run again.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, help_heading = "Training")]
     #[allow(clippy::option_option, reason = "clap: no --resume, --resume alone, --resume=DIR")]
-    resume: Option<Option<PathBuf>>,
+    pub(super) resume: Option<Option<PathBuf>>,
 
     /// Start from the weights of a checkpoint; what does not fit stays fresh
     ///
@@ -118,7 +110,7 @@ struct RunArgs {
 
     /// Compute in bfloat16 on a CPU that has no instructions for it
     #[arg(long, help_heading = "Training")]
-    allow_slow_bfloat16: bool,
+    pub(super) allow_slow_bfloat16: bool,
 
     /// Minutes between checkpoints
     #[arg(long, default_value_t = 5.0, value_name = "MINUTES", help_heading = "Training")]
@@ -131,7 +123,7 @@ struct RunArgs {
 
 /// Flags that replace a setting.
 #[derive(Args, Debug, Serialize)]
-struct TrainFlags {
+pub(super) struct TrainFlags {
     /// Thousands of real sequences to show the discriminator; 0 writes the untrained networks
     #[arg(long, value_name = "KIMG", allow_negative_numbers = true, help_heading = "Training")]
     #[serde(rename = "training.kimg")]
@@ -140,14 +132,6 @@ struct TrainFlags {
 
 const LESS_MEMORY: &str =
     "lower training.micro_batch, as in --set training.micro_batch=4, and go on with --resume";
-
-/// Share of the memory that is left which `training.micro_batch = "auto"` takes for activations: on a GPU, whose memory
-/// is the run's, and in a machine, where others work too.
-const GPU_SHARE: f64 = 0.7;
-const MACHINE_SHARE: f64 = 0.5;
-
-/// One of so many sequences of a batch has labels, where not all have them.
-const EVERY: usize = 4;
 
 /// Fewer training sequences than these are learned by heart: the discriminator sees each of them in every batch.
 const FEW_SEQUENCES: usize = 8;
@@ -298,146 +282,10 @@ fn is_same(a: &Path, b: &Path) -> bool {
     resolve_path(a).ok().is_some_and(|a| resolve_path(b).ok() == Some(a))
 }
 
-/// Returns the arithmetic of the run: what it was begun with, where `auto` goes on, else what this device is fast in.
-fn arithmetic(args: &RunArgs, wanted: Precision, device: Device) -> Result<Precision, Failure> {
-    let begun = || {
-        let from = args.resume.as_ref()?;
-        precision::of_run(&args.output).or_else(|| precision::of_run(from.as_deref()?))
-    };
-    let wanted = if wanted == Precision::Auto { begun().unwrap_or(wanted) } else { wanted };
-    precision::resolve(wanted, device, args.allow_slow_bfloat16)
-}
-
-/// Returns the bytes that a run may still take on its device; `None` where nobody tells.
-fn free_memory(device: Device) -> Option<u64> {
-    match device {
-        Device::Cuda(index) => driver::memory(index).map(|[free, _]| free),
-        _ => memory::available(),
-    }
-}
-
-/// Returns how many sequences of a batch are taken at once, where the settings leave that to the program.
-fn part_that_fits(config: &Config, device: Device) -> MicroBatch {
-    let share = match (device, config.training.graphs) {
-        (Device::Cpu, _) => MACHINE_SHARE,
-        (_, Graphs::Off) => GPU_SHARE,
-        // Recorded steps keep memory of their own beside what others use once.
-        _ => GPU_SHARE / 2.0,
-    };
-    let available = free_memory(device).map_or(f64::INFINITY, |bytes| bytes as f64 * share);
-    let size = fit(config, available);
-    tracing::info!(
-        "training.micro_batch: {size} of {} sequences at once, about {:.1} GiB",
-        config.training.batch,
-        size as f64 * bytes_per_sequence(config) / f64::from(1 << 30)
-    );
-    MicroBatch::Size(size)
-}
-
 fn minutes(flag: &str, value: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(value * 60.0).map_err(|_| {
         Failure::usage(format!("{flag} {value}: expected a number of minutes"), "such as 5 or 0.5")
     })
-}
-
-/// Returns the configuration, and the labels that it learns. A config file is complete, so the preset under it does not
-/// matter.
-fn resolve(args: &RunArgs, common: &Common, plate: &Plate) -> Result<(Config, MappedLabels), Failure> {
-    let meta = &plate.meta;
-    if meta.height != meta.width || !meta.width.is_power_of_two() || meta.width < 8 {
-        return Err(DataError::Metadata {
-            path: args.data.clone(),
-            field: "lapsegan.height, lapsegan.width".into(),
-            found: format!(
-                "{} x {}, expected a square of 8 px or a larger power of two",
-                meta.height, meta.width
-            ),
-        }
-        .into());
-    }
-    let labels = || {
-        MappedLabels::choose(&meta.labels, args.label.as_deref())
-            .map_err(|source| DataError::Label { path: args.data.clone(), source })
-    };
-    let mut base = args.preset.unwrap_or(Preset::Tiny).config(meta.channels.len(), meta.frames, meta.width);
-    if args.label_domain || args.label.is_some() || args.labelled.is_some() {
-        base.model.label_maps = labels()?.maps();
-    }
-    if args.labelled.is_some() {
-        base.model.label_learning = LabelLearning::Shown;
-        base.training.labels.every = EVERY;
-    }
-    let config = settings::resolve(&base, common.config.as_deref(), &common.set, &args.flags)?;
-    config.validate()?;
-    expect_room(&config.model, Use::Train)?;
-    // A config file may ask for label maps too.
-    let mapped = if config.model.label_maps.is_empty() { MappedLabels::default() } else { labels()? };
-    expect_fit(&config, plate)?;
-    Ok((config, mapped))
-}
-
-/// Returns the sequences whose labels are learned, counted within the training part; `None` where these are all.
-fn labelled_sequences(
-    args: &RunArgs,
-    common: &Common,
-    plate: &Plate,
-    config: &Config,
-) -> Result<Option<Vec<usize>>, Failure> {
-    if config.model.label_learning == LabelLearning::All {
-        return Ok(None);
-    }
-    let Some(labelled) = &args.labelled else {
-        return Err(Failure::usage(
-            "the configuration learns labels from some sequences only, and none are named",
-            "say which with --labelled",
-        ));
-    };
-    let training = plate.indices(Split::Train);
-    let chosen = labelled.choose(plate, common.seed)?;
-    tracing::info!("labels are learned from {} of {} training sequences", chosen.len(), training.len());
-    Ok(Some(chosen.iter().filter_map(|index| training.iter().position(|i| i == index)).collect()))
-}
-
-/// Refuses a configuration for data of another form.
-fn expect_fit(config: &Config, plate: &Plate) -> Result<(), Failure> {
-    let (model, meta) = (&config.model, &plate.meta);
-    let data = (meta.channels.len(), meta.frames, meta.width);
-    if (model.domains, model.frames, model.resolution) == data {
-        return Ok(());
-    }
-    Err(Failure {
-        message: format!(
-            "configuration is for {} channels, {} frames, {} px; {} has {}, {}, {} px",
-            model.domains,
-            model.frames,
-            model.resolution,
-            plate.path.display(),
-            data.0,
-            data.1,
-            data.2
-        ),
-        hint: Some("use the config of a run on this data, or leave out --config".into()),
-        exit: Exit::BadInput,
-        findings: None,
-    })
-}
-
-fn identify(
-    plate: &Plate,
-    config: Config,
-    mapped: MappedLabels,
-    labelled: Option<&[usize]>,
-    common: &Common,
-) -> Result<Identity, Failure> {
-    let mut data = plate.meta.clone();
-    let training = plate.indices(Split::Train);
-    let named = |&i: &usize| LabelledSequence::of(&plate.wells[training[i]].1);
-    data.labelled = labelled.into_iter().flatten().map(named).collect();
-    let synthetic = data.origin == Origin::Synthetic;
-    (data.trained_on, data.groups) = (plate.training_groups(), Vec::new());
-    data.history_unknown |= synthetic && data.trained_on.is_empty();
-    let data_sha256 = Digest::of(&plate.path)?.sha256;
-    Ok(Identity { config, seed: common.seed, threads: common.thread_count(), data, mapped, data_sha256 })
 }
 
 /// Runs the loop under a progress bar, with SIGINT and SIGTERM as requests to stop after the running iteration.

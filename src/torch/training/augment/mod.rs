@@ -50,13 +50,7 @@ pub enum Augmentation {
 impl Augmentation {
     /// Draws for sequences of `size` px, one for each augmentation probability in `p`. The published pipeline does what it
     /// does, and has the first one for all.
-    pub fn draw(
-        geometry: Geometry,
-        size: i64,
-        p: &[f64],
-        allowed: Allowed,
-        rng: &mut impl Rng,
-    ) -> Self {
+    pub fn draw(geometry: Geometry, size: i64, p: &[f64], allowed: Allowed, rng: &mut impl Rng) -> Self {
         match geometry {
             Geometry::Original => {
                 Self::Original(PublishedWarps::draw(p.len(), size, p.first().copied().unwrap_or(0.0), rng))
