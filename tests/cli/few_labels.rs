@@ -79,8 +79,10 @@ fn labels_that_are_not_there_are_refused_by_name() {
     }
     let empty = dir.path().join("empty.ome.zarr");
     Drawing { splits: [12, 4, 4], side: 16, discs: 0, ..Drawing::real() }.write(&empty);
-    let words = ["no object in any of the 2 sequences", "--labelled"];
-    fail("train", &arguments(&empty, &output, &["--labelled", "2"]), 65, &words);
+    for (wish, looked_at) in [("2", 12), ("train-0", 3)] {
+        let words = [&format!("no object in any of the {looked_at} sequences"), "--labelled"];
+        fail("train", &arguments(&empty, &output, &["--labelled", wish]), 65, &words);
+    }
     let none = dir.path().join("none.ome.zarr");
     Drawing { splits: [12, 4, 4], side: 16, labels: Vec::new(), ..Drawing::real() }.write(&none);
     fail("train", &arguments(&none, &output, &["--labelled", "2"]), 65, &["no labels of objects"]);

@@ -44,11 +44,11 @@ pub enum LabelError {
         there: Vec<String>,
     },
     /// A number of labelled sequences that is not there.
-    #[error("--labelled {wanted}: expected 1 to {there}, the training sequences of the plate")]
+    #[error("--labelled {wanted}: expected 1 to {there}, the training sequences with labels")]
     NumberLabelled {
         /// What was asked for.
         wanted: usize,
-        /// Training sequences.
+        /// Training sequences with labels.
         there: usize,
     },
     /// A name in a list of labelled sequences that the training part does not have.

@@ -34,48 +34,64 @@ impl FromStr for Labelled {
 impl Labelled {
     /// Returns the sequences of the training part that are meant, as indices into the plate, rising.
     ///
+    /// A number is drawn from the sequences in which `objects` are labelled, where these are named: where a label image was
+    /// missing, `prepare --missing empty` has put an empty one.
+    ///
     /// # Errors
-    /// [`DataError::Label`] where a name is unknown or not of the training part, or there are fewer than asked for.
-    pub fn choose(&self, plate: &Plate, seed: u64) -> Result<Vec<usize>, DataError> {
-        let wrong = |source| DataError::Label { path: plate.path.clone(), source };
+    /// [`DataError::Label`] where a name is unknown or not of the training part, or there are fewer than asked for, and
+    /// what reading says.
+    pub fn choose(&self, plate: &Plate, objects: Option<&str>, seed: u64) -> Result<Vec<usize>, DataError> {
         let training = plate.indices(Split::Train);
         let mut chosen = match self {
-            Self::Number(wanted) if (1..=training.len()).contains(wanted) => {
-                draw(plate, &training, *wanted, seed)
-            }
             Self::Number(wanted) => {
-                return Err(wrong(LabelError::NumberLabelled { wanted: *wanted, there: training.len() }));
+                if !(1..=training.len()).contains(wanted) {
+                    return Err(too_few(plate, *wanted, training.len()));
+                }
+                draw(plate, &training, objects, *wanted, seed)?
             }
             Self::Listed(names) => {
-                let mut chosen = Vec::new();
-                for name in names {
-                    let is_meant =
-                        |i: &usize| plate.wells[*i].0 == *name || plate.wells[*i].1.split_group == *name;
-                    let meant: Vec<usize> = training.iter().copied().filter(is_meant).collect();
-                    if meant.is_empty() {
-                        let elsewhere = (0..plate.wells.len()).any(|i| is_meant(&i));
-                        return Err(wrong(LabelError::UnknownLabelled {
-                            name: name.clone(),
-                            held_out: elsewhere,
-                            examples: examples(plate, &training),
-                        }));
-                    }
-                    chosen.extend(meant);
-                }
-                chosen
+                let meant = names.iter().map(|name| named(plate, &training, name));
+                meant.collect::<Result<Vec<_>, _>>()?.concat()
             }
         };
         chosen.sort_unstable();
         chosen.dedup();
         if chosen.is_empty() {
-            return Err(wrong(LabelError::NumberLabelled { wanted: 0, there: training.len() }));
+            return Err(too_few(plate, 0, training.len()));
         }
         Ok(chosen)
     }
 }
 
+fn too_few(plate: &Plate, wanted: usize, there: usize) -> DataError {
+    DataError::Label { path: plate.path.clone(), source: LabelError::NumberLabelled { wanted, there } }
+}
+
+/// Returns the training sequences that have this name.
+fn named(plate: &Plate, training: &[usize], name: &str) -> Result<Vec<usize>, DataError> {
+    let has_name = |i: &usize| plate.wells[*i].0 == name || plate.wells[*i].1.split_group == name;
+    let meant: Vec<usize> = training.iter().copied().filter(has_name).collect();
+    if !meant.is_empty() {
+        return Ok(meant);
+    }
+    let well = training.first().map(|&i| plate.wells[i].0.clone());
+    let group = training.last().map(|&i| plate.wells[i].1.split_group.clone());
+    let source = LabelError::UnknownLabelled {
+        name: name.to_owned(),
+        held_out: (0..plate.wells.len()).any(|i| has_name(&i)),
+        examples: well.into_iter().chain(group).collect(),
+    };
+    Err(DataError::Label { path: plate.path.clone(), source })
+}
+
 /// Draws one sequence of every group in turn, groups and sequences in an order that follows from the seed.
-fn draw(plate: &Plate, training: &[usize], wanted: usize, seed: u64) -> Vec<usize> {
+fn draw(
+    plate: &Plate,
+    training: &[usize],
+    objects: Option<&str>,
+    wanted: usize,
+    seed: u64,
+) -> Result<Vec<usize>, DataError> {
     let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for &index in training {
         groups.entry(&plate.wells[index].1.split_group).or_default().push(index);
@@ -88,13 +104,29 @@ fn draw(plate: &Plate, training: &[usize], wanted: usize, seed: u64) -> Vec<usiz
     }
     let rounds = groups.iter().map(Vec::len).max().unwrap_or(0);
     let in_turn = (0..rounds).flat_map(|round| groups.iter().filter_map(move |group| group.get(round)));
-    in_turn.copied().take(wanted).collect()
-}
-
-fn examples(plate: &Plate, training: &[usize]) -> Vec<String> {
-    let well = training.first().map(|&i| plate.wells[i].0.clone());
-    let group = training.last().map(|&i| plate.wells[i].1.split_group.clone());
-    well.into_iter().chain(group).collect()
+    let mut drawn = Vec::new();
+    for &index in in_turn {
+        if drawn.len() == wanted {
+            break;
+        }
+        let shows_objects = match objects {
+            None => true,
+            Some(name) => {
+                plate.read(index)?.labels.get(name).is_some_and(|labels| labels.ids.iter().any(|&id| id != 0))
+            }
+        };
+        if shows_objects {
+            drawn.push(index);
+        }
+    }
+    if let Some(name) = objects.filter(|_| drawn.is_empty()) {
+        let source = LabelError::AllEmpty { name: name.to_owned(), sequences: training.len() };
+        return Err(DataError::Label { path: plate.path.clone(), source });
+    }
+    if drawn.len() < wanted {
+        return Err(too_few(plate, wanted, drawn.len()));
+    }
+    Ok(drawn)
 }
 
 /// Returns the training sequences of a plate that are meant, as indices, rising.
@@ -163,7 +195,7 @@ mod tests {
     }
 
     fn chosen(wish: &str) -> Result<Vec<usize>, DataError> {
-        wish.parse::<Labelled>().unwrap().choose(&plate(), 1)
+        wish.parse::<Labelled>().unwrap().choose(&plate(), None, 1)
     }
 
     #[test]
@@ -173,7 +205,7 @@ mod tests {
         assert_eq!((four.len(), groups.len()), (4, 4));
         assert_eq!(chosen("8").unwrap(), (0..8).collect::<Vec<_>>());
         let of_seeds: Vec<_> =
-            (0..8).map(|seed| Labelled::Number(1).choose(&plate(), seed).unwrap()).collect();
+            (0..8).map(|seed| Labelled::Number(1).choose(&plate(), None, seed).unwrap()).collect();
         assert!(of_seeds.iter().any(|one| *one != of_seeds[0]));
     }
 

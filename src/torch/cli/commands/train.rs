@@ -173,7 +173,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     let _locks = claim(args, common)?;
     let plate = Plate::open(&args.data)?;
     let (mut config, mapped) = resolve(args, common, &plate)?;
-    let labelled = labelled_sequences(args, common, &plate, &config)?;
+    let labelled = labelled_sequences(args, common, &plate, (&config, &mapped))?;
     let checkpoint_interval = minutes("--checkpoint-interval", args.checkpoint_interval)?;
     let time_budget = args.time_budget.map(|m| minutes("--time-budget", m)).transpose()?;
     let device = device::select(&common.device, common.thread_count())?;

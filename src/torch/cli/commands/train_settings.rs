@@ -108,10 +108,16 @@ pub(super) fn labelled_sequences(
     args: &RunArgs,
     common: &Common,
     plate: &Plate,
-    config: &Config,
+    (config, mapped): (&Config, &MappedLabels),
 ) -> Result<Option<Vec<usize>>, Failure> {
     if config.model.label_learning == LabelLearning::All {
-        return Ok(None);
+        return match &args.labelled {
+            None => Ok(None),
+            Some(_) => Err(Failure::usage(
+                "--labelled: the configuration learns from the labels of all sequences",
+                "leave out --config, or --labelled",
+            )),
+        };
     }
     let Some(labelled) = &args.labelled else {
         return Err(Failure::usage(
@@ -120,7 +126,8 @@ pub(super) fn labelled_sequences(
         ));
     };
     let training = plate.indices(Split::Train);
-    let chosen = labelled.choose(plate, common.seed)?;
+    let objects = mapped.objects.as_ref().map(|label| label.name.as_str());
+    let chosen = labelled.choose(plate, objects, common.seed)?;
     tracing::info!("labels are learned from {} of {} training sequences", chosen.len(), training.len());
     Ok(Some(chosen.iter().filter_map(|index| training.iter().position(|i| i == index)).collect()))
 }
