@@ -49,26 +49,42 @@ impl Least {
     }
 }
 
+/// What a segmenter that learned real labels says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Its mean average precision on what it learned, all frames together; at most [`SHOWN_AGAIN`] sequences. Low where it
+    /// learned nothing, and then says nothing.
+    pub on_learned: Option<f64>,
+    /// Objects of every synthetic sequence, and [`SequenceQuality::average_precision`].
+    pub synthetic: Vec<(usize, Option<f64>)>,
+}
+
+/// Sequences that a segmenter is shown again.
+pub const SHOWN_AGAIN: usize = 64;
+
 /// Trains a segmenter on labelled real sequences and compares it with the labels of synthetic ones, in the order of these.
 ///
 /// # Errors
 /// What the segmenter says.
-pub fn average_precisions(
+pub fn judge(
     segmenter: &dyn Segmenter,
     real: &[Labelled],
     synthetic: &[Labelled],
     seed: u64,
     on_step: &mut dyn FnMut(),
-) -> Result<Vec<(usize, Option<f64>)>, BenchmarkError> {
+) -> Result<Judged, BenchmarkError> {
     let fitted = segmenter.fit(&[&Pool::new(real)], seed, on_step)?;
-    synthetic
-        .iter()
-        .map(|sequence| {
-            let found = fitted.predict(sequence.image.view())?;
-            let counts = Counts::of_frames(found.view(), sequence.labels.view())?;
-            Ok((counts.n_predicted as usize, counts.scores().mean_ap))
-        })
-        .collect()
+    let compare = |sequence: &Labelled| -> Result<Counts, BenchmarkError> {
+        let found = fitted.predict(sequence.image.view())?;
+        Ok(Counts::of_frames(found.view(), sequence.labels.view())?)
+    };
+    let mut learned = Counts::default();
+    for sequence in real.iter().take(SHOWN_AGAIN) {
+        learned += compare(sequence)?;
+    }
+    let one = |sequence| compare(sequence).map(|c| (c.n_predicted as usize, c.scores().mean_ap));
+    let synthetic = synthetic.iter().map(one).collect::<Result<_, _>>()?;
+    Ok(Judged { on_learned: learned.scores().mean_ap, synthetic })
 }
 
 /// Returns for each sequence of a plate how much brighter its labelled pixels are in a channel, see
@@ -126,10 +142,11 @@ mod tests {
         let mut synthetic = discs(4, 1, 2);
         // The labels of the last one are those of another image.
         synthetic[3].labels = discs(1, 1, 3).remove(0).labels;
-        let found = average_precisions(&Otsu, &real, &synthetic, 1, &mut || ()).unwrap();
-        let ap: Vec<f64> = found.iter().map(|(_, ap)| ap.unwrap()).collect();
+        let found = judge(&Otsu, &real, &synthetic, 1, &mut || ()).unwrap();
+        let ap: Vec<f64> = found.synthetic.iter().map(|(_, ap)| ap.unwrap()).collect();
         assert!(ap[..3].iter().all(|good| *good > ap[3] + 0.2), "{ap:?}");
-        assert!(found.iter().all(|(objects, _)| *objects >= 6));
+        assert!(found.synthetic.iter().all(|(objects, _)| *objects >= 6));
+        assert!(found.on_learned.is_some_and(|learned| learned > ap[3]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::benchmark::plates::{View, calibrations, channel_indices, training};
-use crate::benchmark::quality::{Least, SequenceQuality, average_precisions, brighter};
+use crate::benchmark::quality::{Least, SequenceQuality, brighter, judge};
 use crate::benchmark::segmenter::Segmenter;
 use crate::benchmark::settings::BenchmarkSettings;
 use crate::benchmark::train::{TrainSettings, UNetSegmenter};
@@ -23,6 +23,10 @@ use lapsegan_core::plate::{Modality, Plate, PlateMeta, PlateWriter};
 
 /// Sequences in the result on stdout, the worst ones.
 const WORST: usize = 5;
+/// Below this average precision on its own training labels a segmenter has learned nothing.
+const NOTHING_LEARNT: f64 = 0.1;
+/// Steps of the one training, which has no others to be averaged with.
+const STEPS: usize = 600;
 
 /// How good the labels of every synthetic sequence are, without a truth
 ///
@@ -168,8 +172,15 @@ fn quality(args: &QualityArgs) -> Outcome {
     }
     let segmenter = UNetSegmenter { train: settings.train, decode: settings.decode, device };
     let bar = Progress::new("training", segmenter.steps() as u64, common.quiet);
-    let precisions = average_precisions(&segmenter, &learned, &judged, common.seed, &mut || bar.step())?;
+    let told = judge(&segmenter, &learned, &judged, common.seed, &mut || bar.step())?;
     bar.finish();
+    if told.on_learned.is_none_or(|ap| ap < NOTHING_LEARNT) {
+        tracing::warn!(
+            "the U-Net finds the labels that it learned with an average precision of {:.3}: what it says of others means \
+             nothing; raise train.steps, or name another --channel",
+            told.on_learned.unwrap_or(0.0)
+        );
+    }
     let fluorescence = synthetic
         .meta
         .channels
@@ -182,7 +193,7 @@ fn quality(args: &QualityArgs) -> Outcome {
     let sequences: Vec<SequenceQuality> = synthetic
         .wells
         .iter()
-        .zip(precisions)
+        .zip(told.synthetic)
         .zip(bright)
         .map(|(((well, meta), (objects, average_precision)), brighter)| SequenceQuality {
             well: well.clone(),
@@ -209,6 +220,7 @@ fn quality(args: &QualityArgs) -> Outcome {
     );
     let mut result = json!({
         "inputs": inputs,
+        "average_precision_on_learned": told.on_learned,
         "summary": summary(&sequences),
         "kept": kept.len(),
         "dropped": dropped,
@@ -233,7 +245,7 @@ fn resolve(args: &QualityArgs) -> Result<QualitySettings, Failure> {
         least_ap: None,
         least_margin: None,
         least_brighter: None,
-        train: quick.train,
+        train: TrainSettings { steps: STEPS, ..quick.train },
         decode: quick.decode,
     };
     let common = &args.common;

@@ -69,7 +69,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(super) output: PathBuf,
 
-    /// Named configuration: auto, tiny, small, paper or original [default: tiny]
+    /// Named configuration: auto, tiny, small, paper or original [default: auto]
     #[arg(long, value_parser = parse_preset, value_name = "NAME", help_heading = "Training")]
     pub(super) preset: Option<Preset>,
 

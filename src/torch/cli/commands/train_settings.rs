@@ -86,7 +86,7 @@ pub(super) fn resolve(
         MappedLabels::choose(&meta.labels, args.label.as_deref())
             .map_err(|source| DataError::Label { path: args.data.clone(), source })
     };
-    let mut base = args.preset.unwrap_or(Preset::Tiny).config(meta.channels.len(), meta.frames, meta.width);
+    let mut base = args.preset.unwrap_or(Preset::Auto).config(meta.channels.len(), meta.frames, meta.width);
     if args.label_domain || args.label.is_some() || args.labelled.is_some() {
         base.model.label_maps = labels()?.maps();
     }

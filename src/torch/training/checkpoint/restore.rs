@@ -13,6 +13,8 @@ use crate::training::state::State;
 use crate::training::stats::Accumulator;
 use crate::transfer::upload;
 use lapsegan_core::json_diff::differences;
+use lapsegan_core::plate::PlateMeta;
+use lapsegan_core::plate::labelled::LabelledSequence;
 
 impl Checkpoint {
     /// Puts the state back, bit by bit.
@@ -89,7 +91,17 @@ impl Checkpoint {
         // Lower where memory ran out; the run says what differs then.
         theirs.training.micro_batch = run.config.training.micro_batch;
         theirs.training.graphs = run.config.training.graphs;
-        let mut fields = differences(&theirs, &run.config);
+        let mut fields = Vec::new();
+        let names = |data: &PlateMeta| {
+            let name =
+                |s: &LabelledSequence| format!("{} {} frame {}", s.split_group, s.source, s.first_frame);
+            data.labelled.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        let (before, now) = (names(&self.manifest.data), names(&run.data));
+        if before != now {
+            fields.push(format!("labelled: {before:.200} != {now:.200}"));
+        }
+        fields.extend(differences(&theirs, &run.config));
         if self.manifest.seed != run.seed {
             fields.push(format!("seed: {} != {}", self.manifest.seed, run.seed));
         }
