@@ -2,13 +2,14 @@
 
 use lapsegan::graphs::emulated::EmulatedRecorder;
 use lapsegan::graphs::{Graph, Graphs, Recorder};
-use lapsegan::model::{Precision, composed};
+use lapsegan::model::{LabelLearning, Precision, composed};
 use lapsegan::training::augment::Geometry;
 use lapsegan::training::inputs::Inputs;
 use lapsegan::training::iteration::iterate;
 use lapsegan::training::state::State;
 use lapsegan::training::steps::Steps;
 use lapsegan::training::{Config, Preset, TrainingError, schedule};
+use lapsegan_core::labels::maps::LabelMap;
 use tch::{Device, Kind, Tensor};
 
 use super::steps::narrow;
@@ -44,6 +45,7 @@ fn run(config: &Config, steps: &mut Steps) -> Result<Vec<(String, Tensor)>, Trai
     }
     let mut left = vec![("path length".to_owned(), state.path_length_mean.copy())];
     left.push(("ada".to_owned(), Tensor::from(state.ada.p)));
+    left.push(("labels ada".to_owned(), Tensor::from(state.labels_ada.p)));
     for (name, vs) in [
         ("generator", &state.generator.vs),
         ("average", &state.generator_ema.vs),
@@ -66,8 +68,16 @@ fn run(config: &Config, steps: &mut Steps) -> Result<Vec<(String, Tensor)>, Trai
 
 #[test]
 fn replayed_steps_leave_the_same_bytes_as_plain_ones() {
-    for (micro_batch, iterations) in [(0, 9), (2, 8)] {
+    for (micro_batch, iterations, few_labels) in [(0, 9, false), (2, 8, false), (2, 8, true)] {
         let mut config = everything(iterations);
+        if few_labels {
+            // The second channel is a label map, which every other sequence has.
+            config.model.domains = 1;
+            config.model.label_maps = vec![LabelMap::Structure];
+            config.model.label_learning = LabelLearning::Read;
+            config.training.labels.every = 2;
+            config.validate().unwrap();
+        }
         config.training.micro_batch = lapsegan::training::micro_batch::MicroBatch::Size(micro_batch);
         let plain = run(&config, &mut Steps::plain()).unwrap();
         let mut steps = Steps::recorded(Box::new(EmulatedRecorder), Graphs::On);

@@ -50,7 +50,7 @@ fn check(case: &Case) {
             latents: latents(&it.below("dstep."), &state.generator.net, domains),
             wrong_order,
             augmentations: None,
-            labels_shown: None,
+            labelled: None,
         };
         let (values, mut shown) = discriminator_main(&mut state, recipe, weight, &[part]);
         let total = |keys: [&str; 2]| -> f64 {
@@ -83,7 +83,6 @@ fn check(case: &Case) {
         let part = GeneratorPart {
             latents: latents(&it.below("gstep."), &state.generator.net, domains),
             augmentation: None,
-            labels_shown: None,
         };
         let values = generator_main(&mut state, recipe, weight, top_k_fraction, &[part]);
         near(&values, "loss_generator", case.get("log.loss_generator").double_value(&[g_logged]));

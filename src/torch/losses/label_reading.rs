@@ -9,13 +9,13 @@ use tch::{Kind, Reduction, Tensor};
 /// the whole batch, as most images may be empty.
 ///
 /// # Shapes
-/// `logits`, `targets` `[N, M, T, H, W]`; `shown [N, 1, 1, 1, 1]` is 1 for the samples that count, one of `every`.
-pub fn reading_loss(logits: &Tensor, targets: &Tensor, shown: &Tensor, every: f64) -> Tensor {
+/// `logits`, `targets` `[N, M, T, H, W]`; `labelled [N, 1, 1, 1, 1]` is 1 for the samples that count, one of `every`.
+pub fn reading_loss(logits: &Tensor, targets: &Tensor, labelled: &Tensor, every: f64) -> Tensor {
     let entropy = logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, Reduction::None)
-        * shown
+        * labelled
         * every;
-    let maps = logits.sigmoid() * shown;
-    let targets = targets * shown;
+    let maps = logits.sigmoid() * labelled;
+    let targets = targets * labelled;
     // [N, M, T, H, W] -> [M]
     let sum = |x: &Tensor| x.sum_dim_intlist([0_i64, 2, 3, 4].as_slice(), false, Kind::Float);
     let dice = sum(&(&maps * &targets)) * 2.0 / (sum(&maps) + sum(&targets) + 1.0);
@@ -38,21 +38,21 @@ mod tests {
     use tch::Device;
 
     #[test]
-    fn what_is_not_shown_has_no_gradient_and_what_is_read_right_no_loss() {
+    fn what_has_no_labels_has_no_gradient_and_what_is_read_right_no_loss() {
         let options = (Kind::Float, Device::Cpu);
         let targets = Tensor::rand([4, 2, 1, 8, 8], options).gt(0.5).to_kind(Kind::Float);
-        let shown = Tensor::from_slice(&[1.0_f32, 0.0, 0.0, 0.0]).view([4, 1, 1, 1, 1]);
+        let labelled = Tensor::from_slice(&[1.0_f32, 0.0, 0.0, 0.0]).view([4, 1, 1, 1, 1]);
         let logits = Tensor::zeros([4, 2, 1, 8, 8], options).set_requires_grad(true);
-        let loss = reading_loss(&logits, &targets, &shown, 4.0);
+        let loss = reading_loss(&logits, &targets, &labelled, 4.0);
         let gradient = Tensor::run_backward(&[&loss], &[&logits], false, false).remove(0);
         assert!(gradient.get(0).abs().max().double_value(&[]) > 0.0);
         assert_eq!(gradient.narrow(0, 1, 3).abs().max().double_value(&[]), 0.0);
-        // The mean over what is shown, whatever its share.
+        // The mean over what has labels, whatever its share.
         let all =
-            reading_loss(&logits.narrow(0, 0, 1), &targets.narrow(0, 0, 1), &shown.narrow(0, 0, 1), 1.0);
+            reading_loss(&logits.narrow(0, 0, 1), &targets.narrow(0, 0, 1), &labelled.narrow(0, 0, 1), 1.0);
         assert!((all - &loss).abs().double_value(&[]) < 1e-6);
         let right = (&targets * 2.0 - 1.0) * 30.0;
-        assert!(reading_loss(&right, &targets, &shown, 4.0).double_value(&[]) < 0.02);
+        assert!(reading_loss(&right, &targets, &labelled, 4.0).double_value(&[]) < 0.02);
     }
 
     #[test]

@@ -57,8 +57,6 @@ pub enum LabelLearning {
     /// All sequences have labels, and the discriminator judges them with their images.
     #[default]
     All,
-    /// Some have labels. The discriminator judges images, with labels where they are shown, and knows where they are.
-    Shown,
     /// Some have labels. The discriminator judges images and learns to read labels in them; the generator's labels follow
     /// what it reads in the generator's images.
     Read,
@@ -163,6 +161,9 @@ impl ModelConfig {
                 format!("{:?}", self.label_maps),
                 "different maps, foreground and distance together",
             );
+        }
+        if self.label_learning == LabelLearning::Read && maps.is_empty() {
+            return wrong("model.label_learning", "read".into(), "all, where there are no label maps");
         }
         let fits = self.range.is_empty() || self.range.len() == self.channels();
         if !fits || self.range.iter().any(|[mean, std]| !(mean.is_finite() && *std > 1e-6)) {

@@ -35,7 +35,6 @@ pub struct Discriminator {
     decoder: Vec<Block>,
     last: (BiasActivation, Conv),
     labels: Option<Conv>,
-    learning: LabelLearning,
     domains: i64,
     frames: i64,
     range: Option<ChannelRange>,
@@ -57,10 +56,9 @@ impl Discriminator {
         let planes = config.frames
             * match learning {
                 LabelLearning::Read => config.domains,
-                _ => config.channels(),
+                LabelLearning::All => config.channels(),
             };
-        // One more says whether labels are shown.
-        let planes = planes as i64 + i64::from(learning == LabelLearning::Shown);
+        let planes = planes as i64;
         let blocks = widths.len();
         let encoder = (0..blocks)
             .map(|i| {
@@ -118,7 +116,6 @@ impl Discriminator {
                 let planes = (config.label_maps.len() * config.frames) as i64;
                 Conv::new(&(vs / "label_mapping"), last_width, planes, 3, 1, 1, true)
             }),
-            learning,
             domains: config.domains as i64,
             frames: config.frames as i64,
             range: ChannelRange::new(config, vs.device()),
@@ -137,20 +134,14 @@ impl Discriminator {
         self.range.as_ref().map(|range| range.slope(images))
     }
 
-    /// Judges sequences, all with their labels. `[N, C, T, H, W]` -> [`Logits`]
+    /// Judges sequences. `[N, C, T, H, W]` -> [`Logits`]
     pub fn forward(&self, images: &Tensor) -> Logits {
-        self.judge(images, None)
-    }
-
-    /// Judges sequences whose labels are shown where `shown` is 1, `[N, 1, 1, 1, 1]`.
-    /// `[N, C, T, H, W]` -> [`Logits`]
-    pub fn judge(&self, images: &Tensor, shown: Option<&Tensor>) -> Logits {
         let images = match &self.range {
             Some(range) => range.standardise(images),
             None => images.shallow_clone(),
         };
         // [N, C, T, H, W] -> [N, C T, H, W]; everything after follows the kind of the input.
-        let mut x = channels_last(&self.planes(&images, shown).to_kind(self.precision));
+        let mut x = channels_last(&self.planes(&images).to_kind(self.precision));
         let mut skips = Vec::new();
         for (i, block) in self.encoder.iter().enumerate() {
             x = block.forward(&x);
@@ -178,18 +169,12 @@ impl Discriminator {
         Logits { scalar, pixel, labels }
     }
 
-    /// Returns what is judged of standardised sequences. `[N, P, H, W]`
-    fn planes(&self, images: &Tensor, shown: Option<&Tensor>) -> Tensor {
-        match (self.learning, shown) {
-            (LabelLearning::All, _) | (LabelLearning::Shown, None) => images.flatten(1, 2),
-            (LabelLearning::Read, _) => images.narrow(1, 0, self.domains).flatten(1, 2),
-            (LabelLearning::Shown, Some(shown)) => {
-                let size = images.size();
-                let labels = images.narrow(1, self.domains, size[1] - self.domains) * shown;
-                let whether = shown.view([-1, 1, 1, 1]).expand([size[0], 1, size[3], size[4]], false);
-                let images = images.narrow(1, 0, self.domains).flatten(1, 2);
-                Tensor::cat(&[images, labels.flatten(1, 2), whether], 1)
-            }
+    /// Returns what is judged of standardised sequences: all of it, or the images alone. `[N, P, H, W]`
+    fn planes(&self, images: &Tensor) -> Tensor {
+        if self.labels.is_some() {
+            images.narrow(1, 0, self.domains).flatten(1, 2)
+        } else {
+            images.flatten(1, 2)
         }
     }
 }
@@ -212,37 +197,19 @@ mod tests {
     use lapsegan_core::seed::Stream;
     use tch::{Device, nn::VarStore};
 
-    /// Returns the logits of two sequences of which the first shows its labels, before and after all labels change.
-    fn logits(learning: LabelLearning) -> [Logits; 2] {
+    #[test]
+    fn labels_that_are_read_are_not_looked_at() {
         let mut config = Preset::Tiny.config(1, 2, 16).model;
         config.label_maps = vec![LabelMap::Foreground, LabelMap::Distance];
-        config.label_learning = learning;
-        // The statistic over a batch would let one sequence see the other.
-        config.discriminator.minibatch_std_group = 1;
-        with_seed(Stream::InitialWeights, &[1], |_| {
+        config.label_learning = LabelLearning::Read;
+        let [before, after] = with_seed(Stream::InitialWeights, &[1], |_| {
             let vs = VarStore::new(Device::Cpu);
             let network = Discriminator::new(&vs.root(), &config);
             let images = Tensor::randn([2, 3, 2, 16, 16], (Kind::Float, Device::Cpu));
             let other = images.copy();
             other.narrow(1, 1, 2).copy_(&(images.narrow(1, 1, 2) + 1.0));
-            let shown = Tensor::from_slice(&[1.0_f32, 0.0]).view([2, 1, 1, 1, 1]);
-            [images, other].map(|x| network.judge(&x, Some(&shown)))
-        })
-    }
-
-    #[test]
-    fn labels_count_where_they_are_shown() {
-        let [before, after] = logits(LabelLearning::Shown);
-        for [a, b] in [[&before.scalar, &after.scalar], [&before.pixel, &after.pixel]] {
-            assert_ne!(a.get(0), b.get(0));
-            assert_eq!(a.get(1), b.get(1));
-        }
-        assert!(before.labels.is_none());
-    }
-
-    #[test]
-    fn labels_that_are_read_are_not_looked_at() {
-        let [before, after] = logits(LabelLearning::Read);
+            [images, other].map(|x| network.forward(&x))
+        });
         assert_eq!((&before.scalar, &before.pixel), (&after.scalar, &after.pixel));
         assert_eq!(before.labels.as_ref().map(Tensor::size), Some(vec![2, 2, 2, 16, 16]));
         assert_eq!(before.labels, after.labels);

@@ -98,15 +98,14 @@ pub struct LabelsConfig {
     pub every: usize,
     /// Augmentation probability of these at the start, in [0, 1].
     pub initial_p: f64,
-    /// Weight of the losses of labels that are read.
+    /// Weight of both losses: of the labels that are read in real images, and of generated ones against those that are
+    /// read in generated images.
     pub weight: f64,
-    /// Whether images learn from how labels fit to them.
-    pub through_images: bool,
 }
 
 impl Default for LabelsConfig {
     fn default() -> Self {
-        Self { every: 0, initial_p: 0.5, weight: 1.0, through_images: false }
+        Self { every: 0, initial_p: 0.5, weight: 1.0 }
     }
 }
 
@@ -294,8 +293,8 @@ impl Config {
 }
 
 impl LabelsConfig {
-    /// Returns whether labels are shown with the sequence in this row of a batch.
-    pub fn shows(&self, row: usize) -> bool {
+    /// Returns whether the sequence in this row of a batch is one with labels.
+    pub fn has_labels(&self, row: usize) -> bool {
         self.every > 0 && row.is_multiple_of(self.every)
     }
 }

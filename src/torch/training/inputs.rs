@@ -61,7 +61,7 @@ impl Inputs<'_> {
                     latents: self.latents(state, n, key, Caller::Discriminator),
                     wrong_order: order,
                     augmentations: augmentations.map(|(real, generated)| [real, generated]),
-                    labels_shown: self.labels_shown(i, n),
+                    labelled: self.labelled(i, n),
                     real,
                 }
             };
@@ -75,7 +75,6 @@ impl Inputs<'_> {
             GeneratorPart {
                 latents: self.latents(state, n, key, Caller::Generator),
                 augmentation: self.augmentation(state, n, key, Stream::AugmentGenerator),
-                labels_shown: self.labels_shown(i, n),
             }
         };
         (0..(self.real.size()[0] / self.part_size()) as u64).map(part).collect()
@@ -106,23 +105,21 @@ impl Inputs<'_> {
         let whole = self.part_size();
         let p: Vec<f64> = (0..n)
             // Real sequences in wrong order follow the generated ones, from the first.
-            .map(
-                |row| if self.shows_labels(key.part, row % whole) { state.labels_ada.p } else { state.ada.p },
-            )
+            .map(|row| if self.has_labels(key.part, row % whole) { state.labels_ada.p } else { state.ada.p })
             .collect();
         let draw = || Augmentation::draw(ada.geometry, self.size(), &p, allowed, &mut key.rng(stream));
         ada.enabled.then(|| draw().upload(self.size(), self.real.device()))
     }
 
-    /// Returns 1 for the sequences of a part whose labels are shown. `[N, 1, 1, 1, 1]`
-    fn labels_shown(&self, part: u64, n: i64) -> Option<Tensor> {
-        let shown: Vec<f32> = (0..n).map(|row| f32::from(u8::from(self.shows_labels(part, row)))).collect();
+    /// Returns 1 for the sequences of a part that have labels. `[N, 1, 1, 1, 1]`
+    fn labelled(&self, part: u64, n: i64) -> Option<Tensor> {
+        let labelled: Vec<f32> = (0..n).map(|row| f32::from(u8::from(self.has_labels(part, row)))).collect();
         (self.config.labels.every > 0)
-            .then(|| upload(&Tensor::from_slice(&shown).view([-1, 1, 1, 1, 1]), self.real.device()))
+            .then(|| upload(&Tensor::from_slice(&labelled).view([-1, 1, 1, 1, 1]), self.real.device()))
     }
 
-    fn shows_labels(&self, part: u64, row: i64) -> bool {
-        self.config.labels.shows((part as i64 * self.part_size() + row) as usize)
+    fn has_labels(&self, part: u64, row: i64) -> bool {
+        self.config.labels.has_labels((part as i64 * self.part_size() + row) as usize)
     }
 
     fn key(&self, part: u64) -> Key {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::config::LabelsConfig;
 use crate::model::range;
 use crate::transfer::{download, number, upload};
 use ndarray::Array4;
@@ -186,16 +187,10 @@ impl Dataset {
     }
 
     /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs, and of
-    /// those with labels in the rows for which `shows_labels` asks.
+    /// those with labels in the rows that `labels` gives to them.
     ///
     /// `-> [N, C, T, H, W]`, values in [0, 1].
-    pub fn batch(
-        &self,
-        iteration: u64,
-        count: usize,
-        symmetry: Symmetry,
-        shows_labels: &dyn Fn(usize) -> bool,
-    ) -> Tensor {
+    pub fn batch(&self, iteration: u64, count: usize, symmetry: Symmetry, labels: &LabelsConfig) -> Tensor {
         let mut all = Epochs::new(Stream::EpochOrder, self.seed, self.len());
         let labelled = self.labelled.as_deref().unwrap_or_default();
         let mut with_labels = Epochs::new(Stream::LabelledOrder, self.seed, labelled.len());
@@ -203,9 +198,9 @@ impl Dataset {
         let picks: Vec<(usize, u32)> = (0..count)
             .map(|row| {
                 let position = iteration * count as u64 + row as u64;
-                let index = if !labelled.is_empty() && shows_labels(row) {
-                    let before = (0..row).filter(|&row| shows_labels(row)).count() as u64;
-                    let each = (0..count).filter(|&row| shows_labels(row)).count() as u64;
+                let index = if !labelled.is_empty() && labels.has_labels(row) {
+                    let before = (0..row).filter(|&row| labels.has_labels(row)).count() as u64;
+                    let each = (0..count).filter(|&row| labels.has_labels(row)).count() as u64;
                     labelled[with_labels.at(iteration * each + before)]
                 } else {
                     all.at(position)
@@ -431,9 +426,9 @@ mod tests {
         let counted = data(Images::Counts(Box::new(counts())));
         let symmetry = Symmetry { mirror: true, dihedral: true };
         for iteration in 0..4 {
-            let batch = counted.batch(iteration, 2, symmetry, &|_| false);
+            let batch = counted.batch(iteration, 2, symmetry, &LabelsConfig::default());
             assert_eq!(batch.size(), [2, 2, 2, 8, 8]);
-            assert_eq!(batch, ready.batch(iteration, 2, symmetry, &|_| false));
+            assert_eq!(batch, ready.batch(iteration, 2, symmetry, &LabelsConfig::default()));
         }
         assert_eq!(counted.some(2), ready.some(2));
         assert_eq!(counted.range(0.0), ready.range(0.0));
@@ -448,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_show_labels_hold_sequences_with_labels() {
+    fn rows_of_labels_hold_sequences_with_labels() {
         let mut counts = counts();
         // The middle one alone has labels.
         for index in [0, 2] {
@@ -465,7 +460,8 @@ mod tests {
         };
         let symmetry = Symmetry { mirror: false, dihedral: false };
         for iteration in 0..4 {
-            let batch = dataset.batch(iteration, 4, symmetry, &|row| row.is_multiple_of(2));
+            let batch =
+                dataset.batch(iteration, 4, symmetry, &LabelsConfig { every: 2, ..LabelsConfig::default() });
             assert_eq!(batch.size(), [4, 2, 2, 8, 8]);
             assert_eq!(batch.get(0), dataset.values(1));
             assert_eq!(batch.get(2), dataset.values(1));

@@ -25,7 +25,7 @@ pub type Values = Vec<(&'static str, Tensor)>;
 
 /// The value that adaptive augmentation follows.
 pub const ADA_SIGNAL: &str = "ada_signal";
-/// That of sequences whose labels are shown.
+/// That of sequences with labels, where not all have them.
 pub const LABELS_ADA_SIGNAL: &str = "ada_signal_labels";
 
 /// What a discriminator step starts from: a part of the batch with its draws.
@@ -39,8 +39,8 @@ pub struct DiscriminatorPart {
     pub wrong_order: Option<(i64, Tensor)>,
     /// Augmentation of the real and of the generated sequences.
     pub augmentations: Option<[Augmenter; 2]>,
-    /// Where some sequences have labels only: 1 for the real and generated ones whose labels are shown. `[N, 1, 1, 1, 1]`
-    pub labels_shown: Option<Tensor>,
+    /// Where some sequences have labels only: 1 for the real ones that have them. `[N, 1, 1, 1, 1]`
+    pub labelled: Option<Tensor>,
 }
 
 /// What a generator step starts from.
@@ -50,8 +50,6 @@ pub struct GeneratorPart {
     pub latents: Latents,
     /// Augmentation of what the discriminator sees.
     pub augmentation: Option<Augmenter>,
-    /// As in [`DiscriminatorPart`].
-    pub labels_shown: Option<Tensor>,
 }
 
 /// Inputs and pixel logits of the discriminator's main step, which the later steps of the iteration start from.
@@ -67,8 +65,6 @@ pub struct Shown {
     pub pixel_real: Tensor,
     /// Pixel logits of the generated sequences. `[N, 1, 1, H, W]`
     pub pixel_generated: Tensor,
-    /// As in [`DiscriminatorPart`].
-    pub labels_shown: Option<Tensor>,
 }
 
 impl Shown {
@@ -80,7 +76,6 @@ impl Shown {
             generated: self.generated.copy(),
             pixel_real: self.pixel_real.copy(),
             pixel_generated: self.pixel_generated.copy(),
-            labels_shown: self.labels_shown.as_ref().map(Tensor::copy),
         }
     }
 
@@ -92,7 +87,6 @@ impl Shown {
             generated: self.generated.shallow_clone(),
             pixel_real: self.pixel_real.shallow_clone(),
             pixel_generated: self.pixel_generated.shallow_clone(),
-            labels_shown: self.labels_shown.as_ref().map(Tensor::shallow_clone),
         }
     }
 }
@@ -117,19 +111,13 @@ pub fn discriminator_main(
             Some([of_real, of_generated]) => (of_real.apply(&part.real), of_generated.apply(&generated)),
             None => (part.real.shallow_clone(), generated),
         };
-        let shown_of_real = part.labels_shown.as_ref();
-        // Those in wrong order are the first ones again.
-        let shown_of_generated =
-            shown_of_real.map(|s| Tensor::cat(&[s, &s.narrow(0, 0, generated.size()[0] - n)], 0));
-        let net = &state.discriminator.net;
-        let (on_real, on_generated) = sharing_weights(|| {
-            (net.judge(&real, shown_of_real), net.judge(&generated, shown_of_generated.as_ref()))
-        });
+        let judge = |images: &Tensor| state.discriminator.net.forward(images);
+        let (on_real, on_generated) = sharing_weights(|| (judge(&real), judge(&generated)));
         let scalar = call_real(&on_real.scalar, None) + call_fake(&on_generated.scalar, None);
         let pixel = call_real(&on_real.pixel, weight) + call_fake(&on_generated.pixel, weight);
         let mut loss = &scalar + &pixel;
-        if let (Some(logits), Some(shown)) = (&on_real.labels, shown_of_real) {
-            let reading = reading(logits, &real, shown, config.labels.every as f64);
+        if let (Some(logits), Some(labelled)) = (&on_real.labels, &part.labelled) {
+            let reading = reading(logits, &real, labelled, config.labels.every as f64);
             step.value("loss_reading", &reading);
             loss += reading * config.labels.weight;
         }
@@ -143,19 +131,16 @@ pub fn discriminator_main(
             generated: generated.narrow(0, 0, n),
             pixel_real: on_real.pixel.detach(),
             pixel_generated: on_generated.pixel.detach().narrow(0, 0, n),
-            labels_shown: shown_of_real.map(Tensor::shallow_clone),
         });
-        if config.ada.enabled {
-            let seen = if config.ada.signal == Signal::Real { on_real } else { on_generated };
-            let shown =
-                if config.ada.signal == Signal::Real { shown_of_real } else { shown_of_generated.as_ref() };
-            match shown {
-                None => step.value(ADA_SIGNAL, &statistic(&seen, None)),
-                Some(shown) => {
-                    let share = 1.0 / config.labels.every as f64;
-                    step.value(ADA_SIGNAL, &statistic(&seen, Some((&(1.0 - shown), 1.0 - share))));
-                    step.value(LABELS_ADA_SIGNAL, &statistic(&seen, Some((shown, share))));
-                }
+        match (config.ada.signal, &part.labelled) {
+            _ if !config.ada.enabled => {}
+            (Signal::Generated, _) => step.value(ADA_SIGNAL, &statistic(&on_generated, None)),
+            (Signal::Real, None) => step.value(ADA_SIGNAL, &statistic(&on_real, None)),
+            (Signal::Real, Some(labelled)) => {
+                let share = 1.0 / config.labels.every as f64;
+                let others = (&(1.0 - labelled), 1.0 - share);
+                step.value(ADA_SIGNAL, &statistic(&on_real, Some(others)));
+                step.value(LABELS_ADA_SIGNAL, &statistic(&on_real, Some((labelled, share))));
             }
         }
     }
@@ -169,7 +154,7 @@ pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, shown: &mut 
     let mut step = Step::new(shown.len());
     for part in shown {
         let real = part.real.detach().set_requires_grad(true);
-        let logits = state.discriminator.net.judge(&real, part.labels_shown.as_ref());
+        let logits = state.discriminator.net.forward(&real);
         let pixels = logits.pixel.size()[1..].iter().product::<i64>() as f64;
         let pixel_weight = if config.r1_normalise_pixels { pixels.sqrt().recip() } else { 1.0 };
         let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float) * pixel_weight;
@@ -186,8 +171,7 @@ pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, shown: &mut 
 pub fn cut_mix(state: &mut State, config: &TrainingConfig, shown: &[Shown], map: &Tensor) -> Values {
     let mut step = Step::new(shown.len());
     for part in shown {
-        let mixed = mix(&part.real, &part.generated, map);
-        let logits = state.discriminator.net.judge(&mixed, part.labels_shown.as_ref());
+        let logits = state.discriminator.net.forward(&mix(&part.real, &part.generated, map));
         let (real, generated) = cut_mix_loss(&logits.pixel, map);
         let loss = (real + generated) * config.cut_mix.weight;
         step.add(&loss, &state.discriminator_adam);
@@ -205,8 +189,7 @@ pub fn cut_mix_consistency(
 ) -> Values {
     let mut step = Step::new(shown.len());
     for part in shown {
-        let mixed = mix(&part.real, &part.generated, map);
-        let logits = state.discriminator.net.judge(&mixed, part.labels_shown.as_ref());
+        let logits = state.discriminator.net.forward(&mix(&part.real, &part.generated, map));
         let target = mix(&part.pixel_real, &part.pixel_generated, map);
         let loss = consistency_loss(&logits.pixel, &target) * config.cut_mix.consistency_weight;
         step.add(&loss, &state.discriminator_adam);
@@ -231,12 +214,7 @@ pub fn generator_main(
             Some(augmentation) => augmentation.apply(&generated),
             None => generated,
         };
-        let shown = part.labels_shown.as_ref();
-        let judged = match shown {
-            Some(shown) if !config.labels.through_images => only_labels(&generated, shown, domains),
-            _ => generated.shallow_clone(),
-        };
-        let logits = state.discriminator.net.judge(&judged, shown);
+        let logits = state.discriminator.net.forward(&generated);
         let best = top_k(&logits, top_k_fraction);
         let scalar = call_real(&best.scalar, None);
         let pixel = call_real(&best.pixel, weight);
@@ -303,19 +281,11 @@ pub fn top_k(logits: &Logits, fraction: f64) -> Logits {
     }
 }
 
-/// Returns sequences whose image channels have no gradient where labels are shown.
-fn only_labels(generated: &Tensor, shown: &Tensor, domains: i64) -> Tensor {
-    let images = generated.narrow(1, 0, domains);
-    let labels = generated.narrow(1, domains, generated.size()[1] - domains);
-    let images = images.detach().where_self(&shown.gt(0.5), &images);
-    Tensor::cat(&[images, labels], 1)
-}
-
-/// Returns the loss of the labels that were read in real sequences, where they are shown.
-fn reading(logits: &Tensor, real: &Tensor, shown: &Tensor, every: f64) -> Tensor {
+/// Returns the loss of the labels that were read in real sequences, where there are any.
+fn reading(logits: &Tensor, real: &Tensor, labelled: &Tensor, every: f64) -> Tensor {
     let maps = logits.size()[1];
     let targets = real.narrow(1, real.size()[1] - maps, maps);
-    reading_loss(logits, &targets, shown, every)
+    reading_loss(logits, &targets, labelled, every)
 }
 
 /// Gradients and values of one optimiser step, averaged over the parts of a batch.

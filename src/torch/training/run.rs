@@ -81,7 +81,6 @@ pub fn train(
 ) -> Result<PathBuf, TrainingError> {
     let config = &run.identity.config.training;
     let symmetry = Symmetry { mirror: config.mirror, dihedral: config.dihedral };
-    let shows_labels = |row: usize| config.labels.shows(row);
     let checkpoints = run.folder.join("checkpoints");
     let goal = (config.kimg * 1000.0).ceil() as u64;
     let tick = (config.tick_kimg * 1000.0).max(1.0) as u64;
@@ -100,7 +99,7 @@ pub fn train(
         // The batch and all draws follow from the iteration alone.
         state.iteration += 1;
         let moment = schedule::moment(state.iteration, config);
-        let real = run.dataset.batch(state.iteration - 1, config.batch, symmetry, &shows_labels);
+        let real = run.dataset.batch(state.iteration - 1, config.batch, symmetry, &config.labels);
         let weight = run.dataset.trap_weights.as_ref().filter(|_| moment.trap);
         let inputs =
             Inputs { config, moment, run_seed: run.identity.seed, iteration: state.iteration, real: &real };

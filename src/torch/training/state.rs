@@ -30,7 +30,7 @@ pub struct State {
     pub path_length_mean: Tensor,
     /// Augmentation probability and the statistics it follows.
     pub ada: Controller,
-    /// That of sequences whose labels are shown, where some have labels only.
+    /// That of sequences with labels, where not all have them.
     pub labels_ada: Controller,
     /// What was measured since the last tick.
     pub since_tick: Accumulator,

@@ -86,7 +86,7 @@ impl Work {
                     for augmentation in part.augmentations.iter().flatten() {
                         tensors.extend(augmentation.tensors()?);
                     }
-                    tensors.extend(part.labels_shown.as_ref().map(Tensor::shallow_clone));
+                    tensors.extend(part.labelled.as_ref().map(Tensor::shallow_clone));
                 }
             }
             Self::DiscriminatorR1(shown) => tensors.extend(shown.iter().flat_map(shown_tensors)),
@@ -101,7 +101,6 @@ impl Work {
                     if let Some(augmentation) = &part.augmentation {
                         tensors.extend(augmentation.tensors()?);
                     }
-                    tensors.extend(part.labels_shown.as_ref().map(Tensor::shallow_clone));
                 }
             }
             Self::PathLength(parts) => {
@@ -131,9 +130,9 @@ impl Work {
     }
 }
 
-fn shown_tensors(shown: &Shown) -> Vec<Tensor> {
-    let Shown { real, generated, pixel_real, pixel_generated, labels_shown } = shown.shallow_clone();
-    [real, generated, pixel_real, pixel_generated].into_iter().chain(labels_shown).collect()
+fn shown_tensors(shown: &Shown) -> [Tensor; 4] {
+    let Shown { real, generated, pixel_real, pixel_generated } = shown.shallow_clone();
+    [real, generated, pixel_real, pixel_generated]
 }
 
 impl Leaves for Done {

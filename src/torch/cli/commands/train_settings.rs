@@ -91,7 +91,7 @@ pub(super) fn resolve(
         base.model.label_maps = labels()?.maps();
     }
     if args.labelled.is_some() {
-        base.model.label_learning = LabelLearning::Shown;
+        base.model.label_learning = LabelLearning::Read;
         base.training.labels.every = EVERY;
     }
     let config = settings::resolve(&base, common.config.as_deref(), &common.set, &args.flags)?;

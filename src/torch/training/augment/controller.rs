@@ -87,8 +87,7 @@ pub fn statistic(logits: &Logits, chosen: Option<(&Tensor, f64)>) -> Tensor {
     let mean = |values: Tensor| match chosen {
         None => values.sign().mean(Kind::Double) * 0.5,
         Some((chosen, share)) => {
-            let n = values.numel() as i64;
-            (values.sign().view([-1]) * chosen.narrow(0, 0, n).view([-1])).mean(Kind::Double) * (0.5 / share)
+            (values.sign().view([-1]) * chosen.view([-1])).mean(Kind::Double) * (0.5 / share)
         }
     };
     mean(logits.scalar.detach()) + mean(pixel)

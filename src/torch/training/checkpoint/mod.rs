@@ -36,7 +36,7 @@ const PATH_LENGTH_MEAN: &str = "path_length_mean";
 const ADA_P: &str = "ada.p";
 /// Mean signs since its last update. `[n]`, f64
 const ADA_PENDING: &str = "ada.pending";
-/// As `ADA_P` and `ADA_PENDING`, of sequences whose labels are shown, where not all have labels.
+/// As `ADA_P` and `ADA_PENDING`, of sequences with labels, where not all have them.
 const LABELS_ADA_P: &str = "labels_ada.p";
 const LABELS_ADA_PENDING: &str = "labels_ada.pending";
 /// Before the names of what was measured since the last tick.
