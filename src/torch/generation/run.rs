@@ -157,6 +157,9 @@ impl Generation<'_> {
             format!("{length}truncation_psi {}", settings.truncation_psi),
             format!("checkpoint sha256 {}", manifest.tensors_sha256),
         ];
+        if !manifest.data.labelled.is_empty() {
+            notes.push(format!("labels learned from {} sequences", manifest.data.labelled.len()));
+        }
         if !manifest.has_known_length() {
             // What the counts of an imported checkpoint mean stands there.
             notes.extend(manifest.data.notes.iter().cloned());
