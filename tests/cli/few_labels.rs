@@ -131,7 +131,12 @@ fn labels_are_judged_and_a_plate_of_the_good_ones_says_how_many_were_dropped() {
     for (more, code, words) in [
         (vec!["--kept", text(&kept), "--overwrite"], 2, ["--kept", "--least-ap"]),
         (vec!["--overwrite", "--least-margin", "2"], 2, ["--least-margin 2", "0 to 1"]),
-        (vec!["--overwrite", "--least-ap", "1", "--kept", text(&kept)], 65, ["none of 10", "ask for less"]),
+        (
+            // Two steps train nothing.
+            vec!["--overwrite", "--set", "train.steps=2", "--least-ap", "0.9", "--kept", text(&kept)],
+            65,
+            ["none of 10", "ask for less"],
+        ),
         (vec!["--overwrite", "--channel", "rfp"], 65, ["no channel rfp", "phase, gfp"]),
     ] {
         let line: Vec<&str> = base.iter().chain(&quick).copied().chain(more).collect();
