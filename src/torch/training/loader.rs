@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::config::LabelsConfig;
+use super::epochs::Epochs;
 use crate::model::range;
 use crate::transfer::{download, number, upload};
 use ndarray::Array4;
 use rand::Rng;
-use rand::seq::SliceRandom;
 use tch::{Device, Kind, Tensor};
 
 use lapsegan_core::error::{DataError, LabelError};
@@ -283,31 +283,6 @@ impl Counts {
             all.select(0, index as i64).copy_(&upload(&self.values(index), device));
         }
         all
-    }
-}
-
-/// Epochs over some sequences, each in an order of its own.
-struct Epochs {
-    stream: Stream,
-    seed: u64,
-    total: usize,
-    order: Option<(u64, Vec<usize>)>,
-}
-
-impl Epochs {
-    fn new(stream: Stream, seed: u64, total: usize) -> Self {
-        Self { stream, seed, total, order: None }
-    }
-
-    /// Returns the sequence at a position of the epochs.
-    fn at(&mut self, position: u64) -> usize {
-        let (epoch, within) = (position / self.total as u64, position % self.total as u64);
-        if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
-            let mut indices: Vec<usize> = (0..self.total).collect();
-            indices.shuffle(&mut seed::rng(self.stream, &[self.seed, epoch]));
-            self.order = Some((epoch, indices));
-        }
-        self.order.as_ref().map_or(0, |(_, order)| order[within as usize])
     }
 }
 

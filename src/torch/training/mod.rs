@@ -8,6 +8,7 @@ pub mod augment;
 pub mod checkpoint;
 pub mod config;
 pub mod draws;
+mod epochs;
 pub mod health;
 pub mod inputs;
 pub mod iteration;
