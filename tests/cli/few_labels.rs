@@ -138,6 +138,7 @@ fn labels_are_judged_and_a_plate_of_the_good_ones_says_how_many_were_dropped() {
             ["none of 10", "ask for less"],
         ),
         (vec!["--overwrite", "--channel", "rfp"], 65, ["no channel rfp", "phase, gfp"]),
+        (vec!["--overwrite", "--least-margin", "0.5"], 65, ["--least-margin", "no sequence"]),
     ] {
         let line: Vec<&str> = base.iter().chain(&quick).copied().chain(more).collect();
         fail("segment-benchmark", &line, code, &words);

@@ -193,21 +193,23 @@ fn mother(
         return None;
     }
     let large = |id: &u32| f64::from(areas[id]) >= MIN_MOTHER * f64::from(bud.area);
-    let beside = beside(frame, bud.id, BUD_GAP_PX);
+    let beside = beside(frame, bud, BUD_GAP_PX);
     let mothers = beside.iter().filter(|(id, _)| followed.contains_key(id) && large(id));
     mothers.max_by_key(|(id, pixels)| (**pixels, std::cmp::Reverse(**id))).map(|(id, _)| followed[id])
 }
 
 /// Returns how many pixels of other objects are at most `gap_px` away from an object, along rows, columns or both.
-fn beside(frame: ArrayView2<u32>, id: u32, gap_px: usize) -> BTreeMap<u32, usize> {
+fn beside(frame: ArrayView2<u32>, bud: &MeasuredObject, gap_px: usize) -> BTreeMap<u32, usize> {
     let (height, width) = frame.dim();
     let around = |at: usize, length: usize| at.saturating_sub(gap_px)..(at + gap_px + 1).min(length);
-    let own = frame.indexed_iter().filter(|(_, own)| **own == id);
+    let [top, left, bottom, right] = bud.bounds.map(|at| at as usize);
+    let own =
+        (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x))).filter(|at| frame[*at] == bud.id);
     let near: BTreeSet<(usize, usize)> = own
-        .flat_map(|((y, x), _)| around(y, height).flat_map(move |v| around(x, width).map(move |u| (v, u))))
+        .flat_map(|(y, x)| around(y, height).flat_map(move |v| around(x, width).map(move |u| (v, u))))
         .collect();
     let mut found = BTreeMap::new();
-    for other in near.into_iter().map(|at| frame[at]).filter(|other| ![0, id].contains(other)) {
+    for other in near.into_iter().map(|at| frame[at]).filter(|other| ![0, bud.id].contains(other)) {
         *found.entry(other).or_insert(0) += 1;
     }
     found

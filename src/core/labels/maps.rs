@@ -119,7 +119,8 @@ pub fn decode(
             let on = frame.index_axis(Axis(0), structure).mapv(|value| value > 0.5);
             components(on.view(), Neighbours::Eight).0
         });
-        found.insert(label.name.clone(), parts);
+        // Nothing of a trap is born.
+        found.insert(label.name.clone(), Labels { parents: BTreeMap::new(), ..parts });
     }
     found
 }

@@ -21,6 +21,8 @@ pub struct MeasuredObject {
     pub pieces: u32,
     /// Sums of the rows and of the columns of its pixels.
     pub sum: [u64; 2],
+    /// Top, left, bottom and right, half-open.
+    pub bounds: [u32; 4],
     /// Whether it touches the border of the image.
     pub at_border: bool,
 }
@@ -142,6 +144,12 @@ pub fn measure(frame: ArrayView2<'_, u32>) -> MeasuredFrame {
                 let n = u64::from(end - start);
                 [rows + n * u64::from(row), columns + n * u64::from(start + end - 1) / 2]
             }),
+            bounds: of_id.iter().map(|run| &runs[run.2 as usize]).fold(
+                [u32::MAX, u32::MAX, 0, 0],
+                |[top, left, bottom, right], run| {
+                    [top.min(run.row), left.min(run.start), bottom.max(run.row + 1), right.max(run.end)]
+                },
+            ),
             at_border: of_id.iter().map(|run| &runs[run.2 as usize]).any(|run| {
                 run.row == 0 || run.row as usize + 1 == height || run.start == 0 || run.end as usize == width
             }),

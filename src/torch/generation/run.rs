@@ -157,8 +157,10 @@ impl Generation<'_> {
             format!("{length}truncation_psi {}", settings.truncation_psi),
             format!("checkpoint sha256 {}", manifest.tensors_sha256),
         ];
-        if !manifest.data.labelled.is_empty() {
-            notes.push(format!("labels learned from {} sequences", manifest.data.labelled.len()));
+        let joint = matches!(self.labelling, Labelling::Joint { .. });
+        let labelled = if joint { manifest.data.labelled.clone() } else { Vec::new() };
+        if !labelled.is_empty() {
+            notes.push(format!("labels learned from {} sequences", labelled.len()));
         }
         if !manifest.has_known_length() {
             // What the counts of an imported checkpoint mean stands there.
@@ -170,6 +172,7 @@ impl Generation<'_> {
             origin: Origin::Synthetic,
             seed: *seed,
             labels: self.labelling.metas(),
+            labelled,
             notes,
             part: shard.map(|(index, of)| self.part(index, of)),
             ..manifest.data.clone()

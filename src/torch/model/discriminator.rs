@@ -128,6 +128,11 @@ impl Discriminator {
         self.domains
     }
 
+    /// Returns sequences as the layers see them. `[N, C, T, H, W]`
+    pub fn standardise(&self, sequences: &Tensor) -> Tensor {
+        self.range.as_ref().map_or_else(|| sequences.shallow_clone(), |range| range.standardise(sequences))
+    }
+
     /// Returns what a gradient with respect to images must be multiplied with to be one with respect to what the layers
     /// see: the spread of every channel, and more where it is bent. It broadcasts over `images [N, C, T, H, W]`.
     pub fn slope(&self, images: &Tensor) -> Option<Tensor> {
@@ -136,10 +141,7 @@ impl Discriminator {
 
     /// Judges sequences. `[N, C, T, H, W]` -> [`Logits`]
     pub fn forward(&self, images: &Tensor) -> Logits {
-        let images = match &self.range {
-            Some(range) => range.standardise(images),
-            None => images.shallow_clone(),
-        };
+        let images = self.standardise(images);
         // [N, C, T, H, W] -> [N, C T, H, W]; everything after follows the kind of the input.
         let mut x = channels_last(&self.planes(&images).to_kind(self.precision));
         let mut skips = Vec::new();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
 use super::augment::Geometry;
-use super::augment::controller::AdaConfig;
+use super::augment::controller::{AdaConfig, Signal};
 use super::micro_batch::MicroBatch;
 use crate::graphs::Graphs;
 use crate::model::{LabelLearning, ModelConfig};
@@ -270,6 +270,13 @@ impl Config {
                 "labels.every, model.label_learning",
                 format!("{every}, {:?}", self.model.label_learning),
                 "0 with all, else a number above 1",
+            );
+        }
+        if every > 0 && t.ada.enabled && t.ada.signal == Signal::Generated {
+            return wrong(
+                "ada.signal",
+                "generated".into(),
+                "real where labels are learnt from some sequences",
             );
         }
         if every > 0 && t.ada.enabled && t.ada.geometry == Geometry::Original {

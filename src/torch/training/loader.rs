@@ -106,13 +106,10 @@ impl Dataset {
         if sequences.is_empty() {
             return Err(DataError::EmptySplit { path: plate.path.clone(), split: "train" });
         }
-        if label_maps.contains(&LabelMap::Foreground)
-            && let Some(objects) = &mapped.objects
-        {
-            let learned: Vec<&Packed> = sequences.iter().filter(|packed| !packed.maps.is_empty()).collect();
-            let is_empty =
-                |packed: &&Packed| packed.maps.iter().all(|map| map.iter().all(|&value| value == 0));
-            if learned.iter().all(is_empty) {
+        let foreground = label_maps.iter().position(|map| *map == LabelMap::Foreground);
+        if let Some((at, objects)) = foreground.zip(mapped.objects.as_ref()) {
+            let learned: Vec<_> = sequences.iter().filter_map(|packed| packed.maps.get(at)).collect();
+            if learned.iter().all(|map| map.iter().all(|&value| value == 0)) {
                 let source = LabelError::AllEmpty { name: objects.name.clone(), sequences: learned.len() };
                 return Err(DataError::Label { path: plate.path.clone(), source });
             }

@@ -220,10 +220,13 @@ pub fn generator_main(
         let pixel = call_real(&best.pixel, weight);
         let mut loss = &scalar + &pixel;
         if let Some(read) = &logits.labels {
-            let maps = generated.narrow(1, domains, read.size()[1]);
-            let slope = state.discriminator.net.slope(&generated);
-            let spread = slope.map(|slope| slope.narrow(1, domains, read.size()[1]));
-            let agreement = agreement_loss(&maps, &read.sigmoid().detach(), spread.as_ref());
+            let images = generated.narrow(1, 0, domains);
+            let read = Tensor::cat(&[images, read.sigmoid()], 1).detach();
+            let maps = |sequences: &Tensor| {
+                let all = state.discriminator.net.standardise(sequences);
+                all.narrow(1, domains, all.size()[1] - domains)
+            };
+            let agreement = agreement_loss(&maps(&generated), &maps(&read));
             step.value("loss_agreement", &agreement);
             loss += agreement * config.labels.weight;
         }

@@ -116,6 +116,9 @@ pub fn train(
                 [run.dataset.some(samples.size()[0]), samples].map(|x| x.narrow(1, 0, n_watched));
             means.extend(health.check(&real, &generated, state.kimg())?);
             means.push(("ada_p", if config.ada.enabled { state.ada.p } else { 0.0 }));
+            if config.labels.every > 0 && config.ada.enabled {
+                means.push(("ada_p_labels", state.labels_ada.p));
+            }
             let seconds = tick_started.elapsed().as_secs_f64();
             let seconds_per_kimg = seconds / ((state.sequences_seen - tick_seen) as f64 / 1000.0);
             stats::append(run.folder, state.kimg(), seconds_per_kimg, &means)?;

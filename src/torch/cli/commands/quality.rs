@@ -209,9 +209,7 @@ fn quality(args: &QualityArgs) -> Outcome {
         brighter: settings.least_brighter,
     };
     let kept: Vec<usize> = all.iter().copied().filter(|&i| least.keeps(&sequences[i])).collect();
-    if let Some(path) = &args.kept {
-        write_kept(path, &synthetic, &kept, least, common)?;
-    }
+    expect_figures(&sequences, least)?;
     let dropped = sequences.len() - kept.len();
     tracing::info!(
         "{} of {} sequences reach the least figures, {dropped} do not",
@@ -228,7 +226,28 @@ fn quality(args: &QualityArgs) -> Outcome {
     });
     let mut full = result.clone();
     full["sequences"] = json!(sequences);
+    // All but its name, then the figures: neither is there without the other. Without any sequence the figures stay.
+    let plate = match &args.kept {
+        Some(_) if kept.is_empty() => None,
+        Some(path) => Some(write_kept(
+            path,
+            &synthetic,
+            &kept,
+            &kept_meta(&settings, &real, &synthetic, kept.len()),
+            common,
+        )?),
+        None => None,
+    };
     write_file(&args.output, format!("{full:#}\n").as_bytes())?;
+    plate.map_or(Ok(()), PlateWriter::finish)?;
+    if args.kept.is_some() && kept.is_empty() {
+        return Err(Failure {
+            message: format!("--kept: none of {} sequences reaches the least figures", sequences.len()),
+            hint: Some(format!("look at them in {}, and ask for less", args.output.display())),
+            exit: Exit::BadInput,
+            findings: None,
+        });
+    }
     let mut worst: Vec<&SequenceQuality> = sequences.iter().collect();
     worst.sort_by(|a, b| a.average_precision.unwrap_or(1.0).total_cmp(&b.average_precision.unwrap_or(1.0)));
     result["worst"] = json!(worst.iter().take(WORST).collect::<Vec<_>>());
@@ -281,43 +300,70 @@ fn expect_channels(plate: &Plate, channels: &[String]) -> Result<(), Failure> {
     })
 }
 
-/// Writes the sequences that are kept, in their order.
-fn write_kept(
-    path: &Path,
-    synthetic: &Plate,
-    kept: &[usize],
-    least: Least,
-    common: &Common,
-) -> Result<(), Failure> {
-    let total = synthetic.wells.len();
-    if kept.is_empty() {
-        return Err(Failure {
-            message: format!("--kept: none of {total} sequences reaches the least figures"),
-            hint: Some("look at quality.json of a run without --kept, and ask for less".into()),
+/// Refuses a least figure that no sequence has: it would drop nothing.
+fn expect_figures(sequences: &[SequenceQuality], least: Least) -> Result<(), Failure> {
+    let has =
+        |figure: &dyn Fn(&SequenceQuality) -> Option<f64>| sequences.iter().any(|s| figure(s).is_some());
+    let asked = [
+        ("--least-ap", least.average_precision, has(&|s| s.average_precision)),
+        ("--least-margin", least.margin, has(&|s| s.margin)),
+        ("--least-brighter", least.brighter, has(&|s| s.brighter)),
+    ];
+    match asked.iter().find(|(_, least, there)| least.is_some() && !there) {
+        None => Ok(()),
+        Some((flag, ..)) => Err(Failure {
+            message: format!("{flag}: no sequence of the plate has this figure"),
+            hint: Some("margin is told where labels were drawn with the images, brighter where a channel shows fluorescence".into()),
             exit: Exit::BadInput,
             findings: None,
-        });
+        }),
     }
+}
+
+/// Returns the metadata of the kept plate: what its sequences were chosen by has gone into it.
+fn kept_meta(settings: &QualitySettings, real: &Plate, synthetic: &Plate, kept: usize) -> PlateMeta {
+    let mut meta = PlateMeta { part: None, ..synthetic.meta.clone() };
+    let total = synthetic.wells.len();
     let asked = [
-        ("average precision", least.average_precision),
-        ("margin", least.margin),
-        ("probability of being brighter", least.brighter),
+        ("average precision", settings.least_ap),
+        ("margin", settings.least_margin),
+        ("probability of being brighter", settings.least_brighter),
     ];
     let asked: Vec<String> = asked
         .iter()
         .filter_map(|(name, least)| least.map(|least| format!("{name} of at least {least}")))
         .collect();
-    let mut meta = PlateMeta { part: None, ..synthetic.meta.clone() };
     meta.notes.push(format!(
         "{} of {total} sequences dropped, kept are those with {}",
-        total - kept.len(),
+        total - kept,
         asked.join(", ")
     ));
-    let writer = PlateWriter::create(path, &meta, kept.len(), common.overwrite)?;
+    if settings.least_ap.is_some() {
+        for group in real.training_groups() {
+            if !meta.trained_on.contains(&group) {
+                meta.trained_on.push(group);
+            }
+        }
+        if settings.all_labels {
+            meta.labelled.clear();
+        }
+    }
+    meta
+}
+
+/// Writes the sequences that are kept, in their order, but for the plate's name.
+fn write_kept(
+    path: &Path,
+    synthetic: &Plate,
+    kept: &[usize],
+    meta: &PlateMeta,
+    common: &Common,
+) -> Result<PlateWriter, Failure> {
+    let writer = PlateWriter::create(path, meta, kept.len(), common.overwrite)?;
     for (to, &from) in kept.iter().enumerate() {
         writer.write(to, &synthetic.read(from)?)?;
     }
-    Ok(writer.finish()?)
+    Ok(writer)
 }
 
 /// Returns median, 5th and 95th percentile of every figure.

@@ -126,6 +126,12 @@ pub(super) fn labelled_sequences(
         ));
     };
     let training = plate.indices(Split::Train);
+    if plate.meta.origin == Origin::Synthetic {
+        return Err(Failure::usage(
+            "--labelled: the plate is synthetic, and all of its sequences have labels",
+            "train on all of them with --label-domain",
+        ));
+    }
     let objects = mapped.objects.as_ref().map(|label| label.name.as_str());
     let chosen = labelled.choose(plate, objects, common.seed)?;
     tracing::info!("labels are learned from {} of {} training sequences", chosen.len(), training.len());
@@ -166,8 +172,11 @@ pub(super) fn identify(
     let mut data = plate.meta.clone();
     let training = plate.indices(Split::Train);
     let named = |&i: &usize| LabelledSequence::of(&plate.wells[training[i]].1);
-    data.labelled = labelled.into_iter().flatten().map(named).collect();
     let synthetic = data.origin == Origin::Synthetic;
+    if !synthetic {
+        // Of a synthetic plate these are the ones that its own generator learned labels from.
+        data.labelled = labelled.into_iter().flatten().map(named).collect();
+    }
     (data.trained_on, data.groups) = (plate.training_groups(), Vec::new());
     data.history_unknown |= synthetic && data.trained_on.is_empty();
     let data_sha256 = Digest::of(&plate.path)?.sha256;
