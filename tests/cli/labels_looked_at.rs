@@ -144,7 +144,7 @@ fn a_binary_mask_is_noticed_and_its_pieces_become_tracks() {
     assert!(text.contains(note) && printed["notes"][0].as_str().unwrap().starts_with(note), "{text}");
     let plate = recording.plate();
     assert!(
-        plate.meta.notes[0].contains("linked by overlap to 3 tracks with 0 divisions"),
+        plate.meta.notes[0].contains("linked from frame to frame to 3 tracks with 0 divisions"),
         "{:?}",
         plate.meta.notes
     );

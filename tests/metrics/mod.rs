@@ -8,6 +8,7 @@ mod distribution;
 mod image_statistics;
 mod instance;
 mod one_dim;
+mod sequences;
 
 use std::path::PathBuf;
 

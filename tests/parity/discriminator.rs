@@ -31,6 +31,7 @@ fn check(case: &Case) {
             wiring: Wiring::Original,
             skip_gain: 1.0,
             noise_gain: 1.0,
+            grain_gain: 0.0,
             random_constant: false,
         },
         discriminator: DiscriminatorConfig {

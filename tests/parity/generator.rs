@@ -29,6 +29,7 @@ fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarStore, Genera
             wiring,
             skip_gain: 1.0,
             noise_gain: 1.0,
+            grain_gain: 0.0,
             random_constant: false,
         },
         discriminator: DiscriminatorConfig::mirrored(&[8, 8], 1.0),

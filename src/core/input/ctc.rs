@@ -98,14 +98,18 @@ pub(super) fn parents(
     folder: &Path,
     listing: &Listing,
 ) -> Result<BTreeMap<Option<String>, BTreeMap<u32, u32>>, DataError> {
-    let Some(file) =
-        ["man_track.txt", "res_track.txt"].map(|n| folder.join(n)).into_iter().find(|f| f.is_file())
-    else {
-        return Ok(BTreeMap::new());
-    };
-    let parents = read_tracks(&file)?;
+    let Some(parents) = parents_in(folder)? else { return Ok(BTreeMap::new()) };
     let positions = listing.planes.iter().map(|p| p.position.clone());
     Ok(positions.map(|position| (position, parents.clone())).collect())
+}
+
+/// Returns child and parent ids of the list of tracks in a folder of label images; `None` where there is none.
+///
+/// # Errors
+/// [`DataError`] naming the line that cannot be used.
+pub fn parents_in(folder: &Path) -> Result<Option<BTreeMap<u32, u32>>, DataError> {
+    let files = ["man_track.txt", "res_track.txt"].map(|n| folder.join(n));
+    files.into_iter().find(|file| file.is_file()).map(|file| read_tracks(&file)).transpose()
 }
 
 /// Reads a list of tracks.

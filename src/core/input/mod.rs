@@ -6,7 +6,7 @@
 mod align;
 mod capacity;
 mod conversion;
-mod ctc;
+pub mod ctc;
 pub mod downscaled;
 pub(crate) mod file_names;
 pub mod folder;

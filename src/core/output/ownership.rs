@@ -34,6 +34,8 @@ pub enum OutputKind {
     Digest,
     /// Scores of predicted labels, a JSON file.
     Scores,
+    /// The same by image, as CSV.
+    ScoreTable,
     /// What labels lose as maps, a JSON file.
     Ceiling,
     /// Figures of `segment-benchmark quality`.
@@ -63,6 +65,7 @@ impl OutputKind {
             Self::Export => "a folder that export wrote",
             Self::Digest => "a digest of a plate",
             Self::Scores => "scores of labels",
+            Self::ScoreTable => "a table of scores by image",
             Self::Ceiling => "what labels lose as maps",
             Self::Quality => "figures of labels",
             Self::Tensors => "the tensors of a checkpoint",
@@ -210,11 +213,17 @@ fn is_file_of(path: &Path, kind: OutputKind) -> bool {
             has(&["name", "sha256", "files", "bytes"]) && json(path).is_some_and(|found| found.len() == 4)
         }
         OutputKind::Scores => has(&["inputs", "thresholds", "pooled", "mean_over_defined_images"]),
+        OutputKind::ScoreTable => begins_with(path, b"name,frame,n_true,n_pred,"),
         OutputKind::Ceiling => has(&["inputs", "thresholds", "pooled", "lost", "sequences"]),
         OutputKind::Quality => has(&["inputs", "summary", "kept", "dropped", "sequences"]),
         OutputKind::Manifest => has(&["format", "config", "data", "tensors_sha256"]),
         _ => has_our_tensors(path),
     }
+}
+
+fn begins_with(path: &Path, expected: &[u8]) -> bool {
+    let mut found = vec![0; expected.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut found)).is_ok() && found == expected
 }
 
 fn json(path: &Path) -> Option<Map<String, Value>> {

@@ -23,8 +23,8 @@ impl LabelForm {
     /// The words of the settings, with what they mean.
     pub const WORDS: [(&'static str, &'static str); 3] = [
         ("tracked", "One number is one object in all frames"),
-        ("binary", "Any number but 0 is foreground; its pieces become objects, linked by overlap"),
-        ("untracked", "One number is one object in its frame; objects are linked by overlap"),
+        ("binary", "Any number but 0 is foreground; its pieces become objects, linked from frame to frame"),
+        ("untracked", "One number is one object in its frame; objects are linked from frame to frame"),
     ];
 
     /// Returns the form of a word.

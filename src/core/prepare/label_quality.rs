@@ -131,8 +131,8 @@ impl LabelQuality {
         };
         let divisions = self.divisions.unwrap_or(0);
         Some(format!(
-            "labels {name} were given as {found}: {what} were linked by overlap to {ids} tracks with {divisions} \
-             divisions"
+            "labels {name} were given as {found}: {what} were linked from frame to frame to {ids} tracks \
+             with {divisions} divisions"
         ))
     }
 

@@ -79,20 +79,24 @@ impl Counts {
         truth: ArrayView<u32, D>,
         prediction: ArrayView<u32, D>,
     ) -> Result<Self, ScoreError> {
-        let table = OverlapTable::new(truth, prediction)?;
-        Ok(Self {
+        Ok(Self::of_table(&OverlapTable::new(truth, prediction)?))
+    }
+
+    /// Returns the counts of one label image whose overlap with the truth is known.
+    pub fn of_table(table: &OverlapTable) -> Self {
+        Self {
             n_images: 1,
             n_undefined: u64::from(table.truth.is_empty() && table.prediction.is_empty()),
             n_true: table.truth.len() as u64,
             n_predicted: table.prediction.len() as u64,
-            matched: matched(&table),
+            matched: matched(table),
             truth_pixels: table.truth.iter().map(|o| o.pixels).sum(),
             prediction_pixels: table.prediction.iter().map(|o| o.pixels).sum(),
             shared_pixels: table.overlaps.iter().map(|o| o.intersection).sum(),
-            aji: aji(&table),
-            aji_plus: aji_plus(&table),
-            detected: detected(&table),
-        })
+            aji: aji(table),
+            aji_plus: aji_plus(table),
+            detected: detected(table),
+        }
     }
 
     /// Returns the summed counts of a sequence `[T, H, W]`, every frame an image of its own.

@@ -1,15 +1,15 @@
-//! SEG and DET of the Cell Tracking Challenge, from per-frame tables. TRA, which also scores links, is not here.
+//! SEG and DET of the Cell Tracking Challenge, from per-frame tables. See [`super::tracking`] for TRA and LNK.
 
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use super::overlap::OverlapTable;
+use super::overlap::{Overlap, OverlapTable};
 
 /// Price of a split in DET.
 const SPLIT: f64 = 5.0;
 /// Price of a missed object in DET. The price of all errors is at most that of missing every true object.
-const MISSED: f64 = 10.0;
+pub(super) const MISSED: f64 = 10.0;
 /// Price of a wrong object in DET.
 const WRONG: f64 = 1.0;
 
@@ -98,9 +98,13 @@ impl Detected {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn det(&self) -> Option<f64> {
-        let errors = SPLIT * self.splits as f64 + MISSED * self.missed as f64 + WRONG * self.wrong as f64;
         let nothing = MISSED * self.n_true as f64;
-        (self.n_true > 0).then(|| 1.0 - errors.min(nothing) / nothing)
+        (self.n_true > 0).then(|| 1.0 - self.price().min(nothing) / nothing)
+    }
+
+    /// Returns the weighted errors.
+    pub(super) fn price(&self) -> f64 {
+        SPLIT * self.splits as f64 + MISSED * self.missed as f64 + WRONG * self.wrong as f64
     }
 }
 
@@ -140,18 +144,21 @@ impl Detected {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn detected(table: &OverlapTable) -> Detected {
-    let mut matches = vec![0_u64; table.prediction.len()];
+    let mut matched = vec![0_u64; table.prediction.len()];
     let mut sum = Detected { n_true: table.truth.len() as u64, ..Detected::default() };
-    for overlap in &table.overlaps {
-        if 2 * overlap.intersection > table.truth[overlap.truth].pixels {
-            matches[overlap.prediction] += 1;
-            sum.sum_iou += overlap.iou();
-        }
+    for overlap in matches(table) {
+        matched[overlap.prediction] += 1;
+        sum.sum_iou += overlap.iou();
     }
-    sum.missed = sum.n_true - matches.iter().sum::<u64>();
-    sum.wrong = matches.iter().filter(|&&n| n == 0).count() as u64;
-    sum.splits = matches.iter().map(|n| n.saturating_sub(1)).sum();
+    sum.missed = sum.n_true - matched.iter().sum::<u64>();
+    sum.wrong = matched.iter().filter(|&&n| n == 0).count() as u64;
+    sum.splits = matched.iter().map(|n| n.saturating_sub(1)).sum();
     sum
+}
+
+/// Returns the pairs in which the prediction covers strictly more than half of the true object, one per true object at most.
+pub(super) fn matches(table: &OverlapTable) -> impl Iterator<Item = &Overlap> {
+    table.overlaps.iter().filter(|overlap| 2 * overlap.intersection > table.truth[overlap.truth].pixels)
 }
 
 #[cfg(test)]

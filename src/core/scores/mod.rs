@@ -24,13 +24,18 @@
 
 pub mod aji;
 pub mod assignment;
+pub mod boundary;
 pub mod ceiling;
 pub mod counts;
 pub mod ctc;
 pub mod matching;
+pub mod mistakes;
 pub mod one_object;
 pub mod overlap;
+pub mod pair_scores;
 pub mod pairs;
+pub mod sizes;
+pub mod tracking;
 
 use crate::error::DataError;
 use crate::error::{Advice, Exit};

@@ -1,5 +1,7 @@
 //! Is one side of a comparison a binary mask, where every object should have a number of its own?
 
+use std::ops::AddAssign;
+
 use ndarray::ArrayView2;
 
 use crate::labels::survey::measure;
@@ -38,6 +40,14 @@ impl OneObject {
                  as skimage.measure.label), or for a plate: prepare --labels-are binary"
             )
         })
+    }
+}
+
+impl AddAssign for OneObject {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.in_pieces += other.in_pieces;
+        self.more_than_one |= other.more_than_one;
     }
 }
 

@@ -1,17 +1,17 @@
 //! Predictions against truth: two plates, or two folders of label images.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::ScoreError;
-use super::counts::{Counts, Report, Scores, mean_over_defined_images};
-use super::one_object::OneObject;
 use crate::error::DataError;
+use crate::input::ctc::parents_in;
 use crate::input::image_file;
 use crate::input::names::matching::matching;
-use crate::plate::{Origin, Plate, Sequence, Split};
+use crate::plate::{Labels, Origin, Plate, Sequence, Split};
 
 /// Truth and prediction, opened.
 #[derive(Debug)]
@@ -32,6 +32,17 @@ pub enum Pairs {
     Files(FilePairs),
 }
 
+/// The labels of a pair, of one size, with their parents where these are known. `[T, H, W]`
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// File name or well.
+    pub name: String,
+    /// The truth.
+    pub truth: Labels,
+    /// The prediction.
+    pub prediction: Labels,
+}
+
 /// Label images of two folders; of each pair one may be missing, which counts as an image without object.
 #[derive(Clone, Debug)]
 pub struct FilePairs {
@@ -39,6 +50,9 @@ pub struct FilePairs {
     pub pairs: Vec<[Option<PathBuf>; 2]>,
     /// Files that are left out, truth and prediction.
     pub left_out: [Vec<PathBuf>; 2],
+    /// Parents of both, where both folders have a list of tracks (of the Cell Tracking Challenge): their images are then the
+    /// frames of one sequence.
+    pub parents: Option<[BTreeMap<u32, u32>; 2]>,
 }
 
 /// What is done with images that only one of two folders has.
@@ -101,7 +115,11 @@ impl Pairs {
                 format!("{}: a folder of label images has no splits", truth.display()),
                 "leave out --split",
             )),
-            (false, false) => files(truth, prediction, missing).map(Self::Files),
+            (false, false) => {
+                let files = files(truth, prediction, missing)?;
+                let parents = parents_in(truth)?.zip(parents_in(prediction)?).map(<[_; 2]>::from);
+                Ok(Self::Files(FilePairs { parents, ..files }))
+            }
             (plate, _) => Err(ScoreError::input(
                 format!(
                     "{} is {}, {} is {}",
@@ -153,6 +171,27 @@ impl Pairs {
         }
     }
 
+    /// Returns whether ids follow objects over the frames of a pair, so that links can be scored.
+    pub fn are_tracked(&self) -> bool {
+        matches!(self, Self::Plates { truth, .. } if truth.meta.frames > 1)
+    }
+
+    /// Returns the parents of both sides where all pairs are the frames of one sequence.
+    pub fn as_one_sequence(&self) -> Option<[&BTreeMap<u32, u32>; 2]> {
+        match self {
+            Self::Plates { .. } => None,
+            Self::Files(files) => files.parents.as_ref().map(|[truth, prediction]| [truth, prediction]),
+        }
+    }
+
+    /// Returns the size of a pixel in micrometres, where it is known.
+    pub fn pixel_size_um(&self) -> Option<f64> {
+        match self {
+            Self::Plates { truth, prediction, .. } => truth.meta.pixel_size_um.or(prediction.meta.pixel_size_um),
+            Self::Files(_) => None,
+        }
+    }
+
     /// Returns the number of pairs.
     pub fn len(&self) -> usize {
         match self {
@@ -166,11 +205,20 @@ impl Pairs {
         self.len() == 0
     }
 
-    /// Returns the name, the true and the predicted labels `[T, H, W]` of a pair.
+    /// Returns the labels of a pair.
     ///
     /// # Errors
-    /// [`ScoreError::Data`] for files that cannot be read.
-    pub fn read(&self, index: usize) -> Result<(String, Array3<u32>, Array3<u32>), ScoreError> {
+    /// [`ScoreError::Data`] for files that cannot be read, [`ScoreError::Shape`] where they differ in size.
+    pub fn read(&self, index: usize) -> Result<Pair, ScoreError> {
+        let pair = self.labels(index)?;
+        let [truth, prediction] = [&pair.truth, &pair.prediction].map(|labels| labels.ids.shape().to_vec());
+        if truth != prediction {
+            return Err(ScoreError::Shape { truth, prediction }.at(pair.name));
+        }
+        Ok(pair)
+    }
+
+    fn labels(&self, index: usize) -> Result<Pair, ScoreError> {
         match self {
             Self::Plates { truth, prediction, labels, wells } => {
                 let (a, b) = wells[index];
@@ -184,12 +232,16 @@ impl Pairs {
                     )
                     .at(prediction.path.display().to_string()));
                 }
-                let ids = |sequence: &mut Sequence, label: &String| {
-                    sequence.labels.remove(label).map(|l| l.ids).ok_or_else(|| {
+                let taken = |sequence: &mut Sequence, label: &String| {
+                    sequence.labels.remove(label).ok_or_else(|| {
                         ScoreError::input(format!("no labels {label}"), "write the plate again").at(well)
                     })
                 };
-                Ok((well.clone(), ids(&mut of_truth, &labels[0])?, ids(&mut of_prediction, &labels[1])?))
+                Ok(Pair {
+                    name: well.clone(),
+                    truth: taken(&mut of_truth, &labels[0])?,
+                    prediction: taken(&mut of_prediction, &labels[1])?,
+                })
             }
             Self::Files(files) => {
                 // [H, W] -> [1, H, W]
@@ -201,8 +253,11 @@ impl Pairs {
                 let (truth, prediction) = (truth?, prediction?);
                 // A missing image shows no object, and is as large as its partner.
                 let size = truth.as_ref().or(prediction.as_ref()).map_or((1, 0, 0), Array3::dim);
-                let or_empty = |image: Option<Array3<u32>>| image.unwrap_or_else(|| Array3::zeros(size));
-                Ok((name, or_empty(truth), or_empty(prediction)))
+                let or_empty = |image: Option<Array3<u32>>| Labels {
+                    ids: image.unwrap_or_else(|| Array3::zeros(size)),
+                    parents: BTreeMap::new(),
+                };
+                Ok(Pair { name, truth: or_empty(truth), prediction: or_empty(prediction) })
             }
         }
     }
@@ -297,14 +352,14 @@ fn files(truth: &Path, prediction: &Path, missing: OneSided) -> Result<FilePairs
                      against images without object",
                 ));
             }
-            Ok(FilePairs { pairs, left_out: Default::default() })
+            Ok(FilePairs { pairs, left_out: Default::default(), parents: None })
         }
-        OneSided::Skip => Ok(FilePairs { pairs, left_out: matched.left }),
+        OneSided::Skip => Ok(FilePairs { pairs, left_out: matched.left, parents: None }),
         OneSided::Empty => {
             let [truths, predictions] = matched.left;
             pairs.extend(truths.into_iter().map(|path| [Some(path), None]));
             pairs.extend(predictions.into_iter().map(|path| [None, Some(path)]));
-            Ok(FilePairs { pairs, left_out: Default::default() })
+            Ok(FilePairs { pairs, left_out: Default::default(), parents: None })
         }
     }
 }
@@ -330,66 +385,4 @@ fn label_files(folder: &Path) -> Result<Vec<PathBuf>, ScoreError> {
     }
     files.sort();
     Ok(files)
-}
-
-/// Scores of all pairs.
-#[derive(Clone, Debug, Serialize)]
-pub struct PairScores {
-    /// Counts of all frames summed first: the number to report.
-    pub pooled: Report,
-    /// Scores per frame, averaged over frames where they are defined.
-    pub mean_over_defined_images: Scores,
-    /// One entry per file or sequence.
-    pub pairs: Vec<PairScore>,
-    /// Warnings to show to the user.
-    pub warnings: Vec<String>,
-}
-
-/// Scores of one file or sequence.
-#[derive(Clone, Debug, Serialize)]
-pub struct PairScore {
-    /// File name or well.
-    pub name: String,
-    /// Name of the predicted image, where files are compared; none where it is missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prediction: Option<String>,
-    /// Counts of its frames, summed.
-    #[serde(flatten)]
-    pub pooled: Report,
-}
-
-/// Scores all pairs, every frame an image; `on_pair` is called after each.
-///
-/// # Errors
-/// [`ScoreError`] naming the pair that cannot be read or differs in size.
-pub fn score(pairs: &Pairs, on_pair: &mut dyn FnMut()) -> Result<PairScores, ScoreError> {
-    let mut sum = Counts::default();
-    let mut frames = Vec::new();
-    let mut each = Vec::new();
-    let mut sides = [("truth", OneObject::default()), ("prediction", OneObject::default())];
-    for index in 0..pairs.len() {
-        let (name, truth, prediction) = pairs.read(index)?;
-        if truth.dim() != prediction.dim() {
-            let shapes =
-                ScoreError::Shape { truth: truth.shape().to_vec(), prediction: prediction.shape().to_vec() };
-            return Err(shapes.at(name));
-        }
-        let mut counts = Counts::default();
-        for (t, p) in truth.axis_iter(Axis(0)).zip(prediction.axis_iter(Axis(0))) {
-            let frame = Counts::of(t, p)?;
-            sides[0].1.look(t);
-            sides[1].1.look(p);
-            frames.push(frame.scores());
-            counts += frame;
-        }
-        sum += counts;
-        each.push(PairScore { name, prediction: pairs.partner(index), pooled: counts.report() });
-        on_pair();
-    }
-    Ok(PairScores {
-        pooled: sum.report(),
-        mean_over_defined_images: mean_over_defined_images(&frames),
-        pairs: each,
-        warnings: sides.iter().filter_map(|(side, watch)| watch.warning(side)).collect(),
-    })
 }

@@ -79,6 +79,9 @@ pub struct GeneratorConfig {
     /// Factor on every noise strength. Published: 1; a smaller one slows them down, lest a short run fakes fine structure
     /// with noise.
     pub noise_gain: f64,
+    /// Factor on the strength of the noise that each frame has of its own, see [`super::grain`]. Published: 0, none.
+    #[serde(default)]
+    pub grain_gain: f64,
     /// Start from random constant inputs. Published: ones, so that at first only the borders tell positions apart.
     pub random_constant: bool,
 }
@@ -210,6 +213,7 @@ impl ModelConfig {
         for (field, gain) in [
             ("generator.skip_gain", self.generator.skip_gain),
             ("generator.noise_gain", self.generator.noise_gain),
+            ("generator.grain_gain", self.generator.grain_gain),
             ("discriminator.skip_gain", self.discriminator.skip_gain),
         ] {
             if !(0.0..=1e6).contains(&gain) {

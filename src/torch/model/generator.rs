@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use super::config::{ModelConfig, Wiring};
 use super::equalized::{STANDARD_NORMAL, channels_last};
 use super::fused;
+use super::grain::Grain;
 use super::mapping::Mapping;
 use super::modulated_conv::{Mode, Style};
 use super::noise::DrawShape;
@@ -13,7 +14,7 @@ use super::range::ChannelRange;
 use super::synthesis::{OutputBlock, StyledConv};
 
 /// Source of the noise of a layer: called with domain, layer (0 is the 4 px layer) and resolution, returns
-/// `[N or 1, 1, resolution, resolution]`.
+/// `[N or 1, 1, resolution, resolution]`. After the last layer comes the grain, `[N or 1, T, resolution, resolution]`.
 pub type NoiseSource<'a> = dyn FnMut(usize, usize, i64) -> Tensor + 'a;
 
 /// The multi-domain skip generator.
@@ -22,6 +23,7 @@ pub struct Generator {
     mapping: Mapping,
     stacks: Vec<Stack>,
     noise_buffers: Vec<Tensor>,
+    grain: Option<Grain>,
     wiring: Wiring,
     range: Option<ChannelRange>,
     precision: Kind,
@@ -59,6 +61,7 @@ impl Generator {
             mapping,
             stacks,
             noise_buffers,
+            grain: Grain::new(vs, config),
             wiring: sizes.wiring,
             range: ChannelRange::new(config, vs.device()),
             precision: config.precision.kind(),
@@ -144,6 +147,10 @@ impl Generator {
         // D x [N, M T, H, W] -> D x [N, M, T, H, W] -> [N, C, T, H, W]
         let split: Vec<Tensor> = images.iter().map(|planes| planes.unflatten(1, [-1, self.frames])).collect();
         let images = Tensor::cat(&split, 1);
+        let images = match &self.grain {
+            Some(grain) => grain.add(&images, noise, self.noise_buffers.len()),
+            None => images,
+        };
         match &self.range {
             Some(range) => range.restore(&images),
             None => images,
@@ -152,12 +159,16 @@ impl Generator {
 
     /// Returns the stored noise, the same for every sample and domain.
     pub fn fixed_noise(&self) -> impl FnMut(usize, usize, i64) -> Tensor + '_ {
-        |_, layer, _| self.noise_buffers[layer].shallow_clone()
+        |_, layer, _| match &self.grain {
+            Some(grain) if layer == self.noise_buffers.len() => grain.stored.shallow_clone(),
+            _ => self.noise_buffers[layer].shallow_clone(),
+        }
     }
 
     /// Returns what it takes besides its weights.
     pub fn draws(&self) -> DrawShape {
-        DrawShape { latent: self.latent, domains: self.stacks.len(), layers: self.noise_buffers.len() }
+        let grain = self.grain.as_ref().map(|grain| (grain.domains, self.frames));
+        DrawShape { latent: self.latent, domains: self.stacks.len(), layers: self.noise_buffers.len(), grain }
     }
 
     /// Returns the width of `z` and `w`.

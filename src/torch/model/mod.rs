@@ -16,6 +16,7 @@ mod derivatives;
 pub mod discriminator;
 pub mod equalized;
 mod fused;
+mod grain;
 pub mod generator;
 mod kernel_check;
 pub mod mapping;

@@ -14,9 +14,11 @@ pub struct DrawShape {
     pub domains: usize,
     /// Noise layers of a domain.
     pub layers: usize,
+    /// Domains with grain, the first ones, and frames of it.
+    pub grain: Option<(usize, i64)>,
 }
 
-/// One noise map per domain and layer, domains outermost. `[N or 1, 1, size, size]` each
+/// One noise map per domain and layer, domains outermost. `[N or 1, 1, size, size]` each, grain `[N or 1, T, size, size]`
 ///
 /// In memory these are about 8/3 float32 images per sequence and domain: 0.7 MB at 256 px, 34 MB for a batch of 24
 /// sequences of 2 domains.
@@ -26,11 +28,16 @@ pub struct LayerNoise(pub Vec<Vec<Tensor>>);
 impl LayerNoise {
     /// Collects maps for `n` sequences; `draw` is called with domain, layer and shape, in the order of storage.
     pub fn new(shape: DrawShape, n: i64, mut draw: impl FnMut(usize, usize, [i64; 4]) -> Tensor) -> Self {
-        let mut map = |domain, layer| {
-            let size = noise_resolution(layer);
-            draw(domain, layer, [n, 1, size, size])
+        let mut map = |domain, layer: usize, frames| {
+            let size = noise_resolution(layer.min(shape.layers - 1));
+            draw(domain, layer, [n, frames, size, size])
         };
-        let mut domain = |domain| (0..shape.layers).map(|layer| map(domain, layer)).collect();
+        let mut domain = |domain| {
+            let mut maps: Vec<Tensor> = (0..shape.layers).map(|layer| map(domain, layer, 1)).collect();
+            let grain = shape.grain.filter(|(domains, _)| domain < *domains);
+            maps.extend(grain.map(|(_, frames)| map(domain, shape.layers, frames)));
+            maps
+        };
         Self((0..shape.domains).map(&mut domain).collect())
     }
 

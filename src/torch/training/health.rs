@@ -89,7 +89,9 @@ impl Health {
 
 /// Returns means over frames and over the fields of a coarse grid. `[N, C, T, H, W] -> [N, C, 8, 8]`
 fn coarse(x: &Tensor) -> Tensor {
-    x.mean_dim(Some([2_i64].as_slice()), false, Kind::Float)
+    // On a bent scale a single pixel may be a hundred times as bright as any real one. Data are in [0, 1].
+    x.clamp(-1.0, 2.0)
+        .mean_dim(Some([2_i64].as_slice()), false, Kind::Float)
         .adaptive_avg_pool2d([COARSE.min(x.size()[3]), COARSE.min(x.size()[4])])
 }
 

@@ -79,6 +79,12 @@ pub enum TrainingError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A checkpoint to start from that has learned labels which this run must not know.
+    #[error("{path}: has learned other labels than those of --labelled")]
+    OtherLabels {
+        /// The checkpoint.
+        path: PathBuf,
+    },
     /// The generator makes one image from all latents, see [`health`].
     #[error(
         "collapsed at {kimg:.3} kimg: generated sequences differ {share:.4} times as much as real ones; the last checkpoint is from before"
@@ -117,7 +123,7 @@ impl Advice for TrainingError {
             Self::Data(error) => error.exit(),
             Self::Model(error) => error.exit(),
             Self::Config { .. } | Self::Graphs { .. } => Exit::Usage,
-            Self::OtherRun { .. } | Self::Checkpoint { .. } => Exit::BadInput,
+            Self::OtherRun { .. } | Self::Checkpoint { .. } | Self::OtherLabels { .. } => Exit::BadInput,
             Self::Diverged { .. } | Self::Collapsed { .. } => Exit::Failed,
             Self::Stopped { exit, .. } => *exit,
         }
@@ -142,6 +148,9 @@ impl Advice for TrainingError {
                     .into(),
             ),
             Self::Checkpoint { .. } => Some("use another checkpoint of the run".into()),
+            Self::OtherLabels { .. } => Some(
+                "start from a checkpoint without a label domain, or from the run that learned the same labels".into(),
+            ),
             Self::Diverged { .. } | Self::Collapsed { .. } => Some(
                 "lower training.generator_lr and training.discriminator_lr, or raise training.r1_gamma"
                     .into(),

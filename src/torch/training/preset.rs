@@ -89,6 +89,7 @@ fn tiny_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
         skip_gain: 4.0,
         // With the published gain the network learns grain from noise before it learns fine structure.
         noise_gain: 0.02,
+        grain_gain: 0.0,
         random_constant: true,
     };
     let encoder: &[i64] = if levels < 5 { &[16, 32, 64, 96] } else { &[16, 24, 32, 64, 96] };
@@ -103,6 +104,7 @@ fn small_networks(levels: usize) -> (GeneratorConfig, DiscriminatorConfig) {
         wiring: Wiring::Paper,
         skip_gain: 4.0,
         noise_gain: 1.0,
+        grain_gain: 0.0,
         random_constant: true,
     };
     let encoder: &[i64] = if levels < 6 { &[64, 128, 192, 256, 320] } else { &[32, 64, 128, 192, 256] };
@@ -117,6 +119,7 @@ fn published_networks(levels: usize, wiring: Wiring) -> (GeneratorConfig, Discri
         wiring,
         skip_gain: 1.0,
         noise_gain: 1.0,
+        grain_gain: 0.0,
         random_constant: false,
     };
     let discriminator = DiscriminatorConfig {

@@ -130,12 +130,7 @@ fn initialise(
     let learned = &theirs.data.labelled;
     let adds_none = !learned.is_empty() && learned.iter().all(|sequence| ours.contains(sequence));
     if !ours.is_empty() && !theirs.config.model.label_maps.is_empty() && !adds_none {
-        return Err(TrainingError::Checkpoint {
-            path: source.path,
-            problem:
-                "has learned other labels than those of --labelled; start from one without a label domain"
-                    .into(),
-        });
+        return Err(TrainingError::OtherLabels { path: source.path });
     }
     identity.data.inherit_history(&source.manifest.data);
     identity.data.history_unknown |= !source.manifest.tells_whole_history();

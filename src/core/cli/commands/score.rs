@@ -4,16 +4,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::outputs::Outputs;
 use crate::cli::progress::Progress;
 use crate::cli::words::words;
 use crate::cli::{Common, Failure, Outcome, settings};
+use crate::error::DataError;
 use crate::output::{OutputKind, write_file};
 use crate::plate::Split;
 use crate::scores::matching::thresholds;
-use crate::scores::pairs::{self, OneSided, Pairs};
+use crate::scores::pair_scores::{self, Tolerance};
+use crate::scores::pairs::{OneSided, Pairs};
 
 /// Score predicted labels against the truth
 ///
@@ -22,7 +24,8 @@ use crate::scores::pairs::{self, OneSided, Pairs};
 /// before numbers and whatever tools append (_cp_masks, _mask), else by the numbers
 /// that differ. Scores come pooled over all frames and averaged over frames; the
 /// JSON says which file met which, and goes to stdout, and to --output where it is
-/// given.
+/// given. Links over frames (TRA, LNK) are scored for plates, and for folders with
+/// man_track.txt or res_track.txt.
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
     /// Plate or folder with the true labels
@@ -39,6 +42,10 @@ pub struct ScoreArgs {
     /// File for the scores
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
+
+    /// Table with one row per image
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    csv: Option<PathBuf>,
 
     #[command(flatten)]
     common: Common,
@@ -57,6 +64,15 @@ struct Flags {
     /// Images that only one of two folders has [default: error]
     #[arg(long, value_name = "WHAT", value_parser = words(&OneSided::WORDS), help_heading = "Input")]
     missing: Option<String>,
+
+    /// Size of a pixel in micrometres [default: what the plate says]
+    #[arg(long, value_name = "UM", help_heading = "Input")]
+    pixel_size: Option<f64>,
+
+    /// Micrometres within which an edge counts as found [default: 0.5, at least a pixel; 2 pixels where their size is
+    /// not known]
+    #[arg(long, value_name = "UM", help_heading = "Input")]
+    boundary_tolerance: Option<f64>,
 }
 
 /// What is compared.
@@ -66,6 +82,8 @@ struct ScoreSettings {
     split: Option<Split>,
     #[serde(default)]
     missing: OneSided,
+    pixel_size: Option<f64>,
+    boundary_tolerance: Option<f64>,
 }
 
 impl AsRef<Common> for ScoreArgs {
@@ -79,7 +97,8 @@ pub fn examples(program: &str) -> String {
     format!(
         "Examples:
   {program} score --truth phantom.ome.zarr --prediction predicted.ome.zarr --split test
-  {program} score --truth masks/ --prediction predicted/ --output scores.json"
+  {program} score --truth masks/ --prediction predicted/ --output scores.json \\
+      --csv scores.csv"
     )
 }
 
@@ -93,13 +112,25 @@ pub fn execute(args: &ScoreArgs) -> Outcome {
         .reads("--truth", &args.truth)
         .reads("--prediction", &args.prediction)
         .writes("--output", args.output.as_deref(), OutputKind::Scores)
+        .writes("--csv", args.csv.as_deref(), OutputKind::ScoreTable)
         .claim()?;
     if common.config.is_some() || !common.set.is_empty() {
         return Err(Failure::usage("score has no settings", "leave out --config and --set"));
     }
-    let base = ScoreSettings { label: None, split: None, missing: OneSided::Error };
-    let ScoreSettings { label, split, missing } = settings::resolve(&base, None, &[], &args.flags)?;
+    let base = ScoreSettings {
+        label: None,
+        split: None,
+        missing: OneSided::Error,
+        pixel_size: None,
+        boundary_tolerance: None,
+    };
+    let settings = settings::resolve(&base, None, &[], &args.flags)?;
+    let ScoreSettings { label, split, missing, pixel_size, boundary_tolerance } = settings;
+    if let Some(wrong) = pixel_size.filter(|size| !(*size > 0.0 && size.is_finite())) {
+        return Err(Failure::usage(format!("--pixel-size {wrong}: expected micrometres above 0"), "such as 0.1"));
+    }
     let pairs = Pairs::open(&args.truth, &args.prediction, label.as_deref(), split, missing)?;
+    let tolerance = Tolerance::new(boundary_tolerance, pixel_size.or(pairs.pixel_size_um()))?;
     let left_out = pairs.left_out();
     for (side, names) in ["truth", "prediction"].iter().zip(&left_out).filter(|(_, names)| !names.is_empty())
     {
@@ -115,26 +146,27 @@ pub fn execute(args: &ScoreArgs) -> Outcome {
         "label": pairs.label(),
         "split": split,
         "pairs": pairs.len(),
+        "boundary_tolerance": tolerance,
         "left_out": { "truth": left_out[0], "prediction": left_out[1] },
     });
     if common.dry_run {
         return Ok(json!({ "dry_run": true, "inputs": inputs }));
     }
     let bar = Progress::new("scoring", pairs.len() as u64, common.quiet);
-    let scores = pairs::score(&pairs, &mut || bar.step())?;
+    let scores = pair_scores::score(&pairs, tolerance, &|| bar.step())?;
     bar.finish();
     for warning in &scores.warnings {
         tracing::warn!("{warning}");
     }
 
-    let full = json!({
-        "inputs": inputs,
-        "thresholds": thresholds(),
-        "pooled": scores.pooled,
-        "mean_over_defined_images": scores.mean_over_defined_images,
-        "warnings": scores.warnings,
-        "pairs": scores.pairs,
-    });
+    if let Some(file) = &args.csv {
+        let table = pair_scores::csv(&scores.images).map_err(DataError::io(file))?;
+        write_file(file, &table)?;
+    }
+    let mut full = json!({ "inputs": inputs, "thresholds": thresholds() });
+    if let (Some(full), Value::Object(scores)) = (full.as_object_mut(), json!(scores)) {
+        full.extend(scores);
+    }
     let Some(output) = &args.output else { return Ok(full) };
     write_file(output, format!("{full:#}\n").as_bytes())?;
     let mut short = full;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::import::{self, ImportArgs};
-use super::train_settings::{arithmetic, free_memory, identify, labelled_sequences, part_that_fits, resolve};
+use super::train_settings::{arithmetic, free_memory, identify, labelled_names, labelled_sequences, part_that_fits, resolve};
 use crate::cli::device;
 use crate::cli::out_of_memory::guard;
 use crate::training::Preset;
@@ -192,7 +192,8 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     }
     if common.dry_run {
         return Ok(json!({
-            "dry_run": true, "config": config, "train_sequences": sequences, "warnings": warnings,
+            "dry_run": true, "config": config, "train_sequences": sequences,
+            "labelled": labelled_names(&plate, labelled.as_deref()), "warnings": warnings,
         }));
     }
 
@@ -247,6 +248,7 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
         "export": args.export,
         "kimg": state.kimg(),
         "train_sequences": sequences,
+        "labelled": labelled_names(&plate, labelled.as_deref()),
         "warnings": warnings,
         "device": device::name(device),
         "peak_memory_mib": record::peak_memory_mib(),

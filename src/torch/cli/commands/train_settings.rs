@@ -138,6 +138,12 @@ pub(super) fn labelled_sequences(
     Ok(Some(chosen.iter().filter_map(|index| training.iter().position(|i| i == index)).collect()))
 }
 
+/// Returns the paths in the plate of the sequences whose labels are learned; `None` where these are all, or none are.
+pub(super) fn labelled_names(plate: &Plate, labelled: Option<&[usize]>) -> Option<Vec<String>> {
+    let training = plate.indices(Split::Train);
+    labelled.map(|chosen| chosen.iter().map(|&i| plate.wells[training[i]].0.clone()).collect())
+}
+
 /// Refuses a configuration for data of another form.
 fn expect_fit(config: &Config, plate: &Plate) -> Result<(), Failure> {
     let (model, meta) = (&config.model, &plate.meta);

@@ -104,6 +104,7 @@ fn generator(network: &Network) -> Result<(GeneratorConfig, usize, usize), Wrong
         wiring: Wiring::Original,
         skip_gain: 1.0,
         noise_gain: 1.0,
+        grain_gain: 0.0,
         random_constant: false,
     };
     Ok((config, domains, frames as usize))

@@ -92,14 +92,10 @@ impl Checkpoint {
         theirs.training.micro_batch = run.config.training.micro_batch;
         theirs.training.graphs = run.config.training.graphs;
         let mut fields = Vec::new();
-        let names = |data: &PlateMeta| {
-            let name =
-                |s: &LabelledSequence| format!("{} {} frame {}", s.split_group, s.source, s.first_frame);
-            data.labelled.iter().map(name).collect::<Vec<_>>().join(", ")
-        };
-        let (before, now) = (names(&self.manifest.data), names(&run.data));
+        let (before, now) = (&self.manifest.data.labelled, &run.data.labelled);
         if before != now {
-            fields.push(format!("labelled: {before:.200} != {now:.200}"));
+            let (gone, new) = (missing(before, now), missing(now, before));
+            fields.push(format!("labelled: {gone} (before only) != {new} (now only)"));
         }
         fields.extend(differences(&theirs, &run.config));
         if self.manifest.seed != run.seed {
@@ -161,5 +157,22 @@ impl Checkpoint {
             adam.set_state(index, state);
         }
         Ok(())
+    }
+}
+
+/// Sequences of a list that an error names.
+const NAMED: usize = 3;
+
+/// Returns which sequences of a list another one lacks, in words.
+fn missing(list: &[LabelledSequence], other: &[LabelledSequence]) -> String {
+    let lacking: Vec<String> = list
+        .iter()
+        .filter(|sequence| !other.contains(sequence))
+        .map(|s| format!("{} {} frame {}", s.split_group, s.source, s.first_frame))
+        .collect();
+    match lacking.len() {
+        0 => "none".into(),
+        count if count > NAMED => format!("{} and {} more", lacking[..NAMED].join(", "), count - NAMED),
+        _ => lacking.join(", "),
     }
 }
