@@ -60,7 +60,7 @@ def changed(plate, name, change):
     for channel in ("brightfield", "gfp"):
         for file in sorted((source / channel).rglob("*.tif*")):
             inside = file.relative_to(source / channel)
-            cells = tifffile.imread(source / "cells" / inside)
+            cells = read((source / "cells" / inside).with_suffix(".png"))
             target = folder / channel / inside
             target.parent.mkdir(parents=True, exist_ok=True)
             image = change(channel, tifffile.imread(file).astype(float), cells, random)
@@ -79,7 +79,7 @@ def sparse(plate):
         rows, columns = np.indices(cells.shape)
         for cell in np.unique(cells[cells > 0]):
             # By number, so that a cell keeps its spot from frame to frame.
-            if cell * 2654435761 % 2**32 < 2**32 / 20:
+            if int(cell) * 2654435761 % 2**32 < 2**32 / 20:
                 row, column = (axis[cells == cell].mean() for axis in (rows, columns))
                 found += 2000 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 2)
         return found
@@ -212,8 +212,10 @@ def main():
         if name in FOLDERS and not (DATA / FOLDERS[name]).is_dir():
             print(f"{name}: skipped, no {FOLDERS[name]} in DATA={E['DATA']!r}")
             continue
-        if not (WORK / f"{name}.ome.zarr").exists():
-            SETS[name](WORK / f"{name}.ome.zarr")
+        with open(WORK / "sets.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (WORK / f"{name}.ome.zarr").exists():
+                SETS[name](WORK / f"{name}.ome.zarr")
         for seed in map(int, E["SEEDS"].split()):
             key = (name, E["WAY"], seed, float(E["KIMG"]))
             if key not in {(r["set"], r["way"], r["seed"], r["kimg"]) for r in results()}:

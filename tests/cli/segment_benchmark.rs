@@ -131,7 +131,7 @@ fn parts_gathered_are_one_run_and_parts_that_make_no_whole_are_named() {
     refused(
         &[&one, &two, &four],
         65,
-        &["2 of 9 trainings are missing", "arm both with seed 0 (part 3 of 4)"],
+        &["2 of 9 trainings are missing", "arm both with seed 0 and 2 real sequences (part 3 of 4)"],
     );
     refused(&[&one, &two, &three, &four, &two], 65, &["there twice", "part-2 and"]);
     benchmark("other", &["--shard", "3/4", "--seed", "7"]);
@@ -142,7 +142,7 @@ fn parts_gathered_are_one_run_and_parts_that_make_no_whole_are_named() {
     std::fs::create_dir(&damaged).unwrap();
     let cells = std::fs::read_to_string(Path::new(&three).join("cells.json")).unwrap();
     for (from, to) in
-        [("{", "["), ("\"format\":1", "\"format\":2"), ("\"counts\":[{", "\"counts\":[],\"x\":[{")]
+        [("{", "["), ("\"format\":2", "\"format\":3"), ("\"counts\":[{", "\"counts\":[],\"x\":[{")]
     {
         std::fs::write(damaged.join("cells.json"), cells.replacen(from, to, 1)).unwrap();
         refused(&[&one, &two, &text(damaged.clone()), &four], 65, &["damaged", "cells.json"]);
@@ -166,6 +166,55 @@ fn parts_gathered_are_one_run_and_parts_that_make_no_whole_are_named() {
     fail(PROGRAM, &[&shard[..], &["10/10"]].concat(), 2, &["there are 9 cells"]);
     let bad = run(PROGRAM, &[&shard[..], &["0/4"]].concat());
     assert_eq!(bad.status.code(), Some(2));
+}
+
+#[test]
+fn several_arms_beside_several_numbers_of_real_sequences_are_a_curve_also_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let [real, synthetic] = plates(folder.path());
+    let plan = text(folder.path().join("plan.toml"));
+    let declared = "arms = [\"both\", \"pretrained\", \"real_strong\", \"self_training\"]\nreal_sequences = [4, 1]\n";
+    std::fs::write(&plan, declared).unwrap();
+    let path = |name: &str| text(folder.path().join(name));
+    let benchmark = |name: &str, more: &[&str]| {
+        let output = path(name);
+        let inputs = ["run", "--real", &real, "--synthetic", &synthetic, "--output", &output, "--plan", &plan];
+        let small = ["--steps", "4", "--batch", "4", "--device", "cpu"];
+        run(PROGRAM, &[&inputs[..], &small, more].concat())
+    };
+    let one = benchmark("one", &[]);
+    let (log, found) = (stderr(&one), result(&one));
+    assert!(log.contains("1 real and the synthetic sequences are worth"), "{log}");
+    let numbers: Vec<u64> = found["curve"].as_array().unwrap().iter().map(|p| p["n_real"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 4]);
+    let against: Vec<&String> = found["curve"][1]["differences"].as_object().unwrap().keys().collect();
+    for name in ["both - real", "both - real_strong", "both - self_training", "pretrained - real"] {
+        assert!(against.iter().any(|other| *other == name), "{against:?}");
+    }
+    let parts = ["part-1", "part-2"];
+    for (index, part) in parts.iter().enumerate() {
+        assert!(benchmark(part, &["--shard", &format!("{}/2", index + 1)]).status.success());
+    }
+    succeed(PROGRAM, &["gather", "--output", &path("whole"), &path(parts[1]), &path(parts[0])]);
+    for file in ["scores.json", "report.html", "segmentation_mqc.json"] {
+        let read = |name: &str| std::fs::read(folder.path().join(name).join(file)).unwrap();
+        assert!(read("whole") == read("one"), "{file} differs");
+    }
+    let with = |more: &[&str]| {
+        let inputs = ["run", "--real", &real, "--synthetic", &synthetic, "--output", "x", "--dry-run"];
+        run(PROGRAM, &[&inputs[..], more].concat())
+    };
+    let all = result(&with(&["--real-sequences", "2,0"]));
+    assert_eq!(all["data"]["n_real"], serde_json::json!([2, 8]));
+    for (more, code, words) in [
+        (["--arms", "both,magic"], 2, "arms is magic, expected each once of real, real_strong"),
+        (["--real-sequences", "2,2"], 2, "real_sequences is [2, 2]"),
+        (["--arms", "pseudo_labels"], 65, "arm pseudo_labels needs fluorescence"),
+    ] {
+        let output = with(&more);
+        assert_eq!(output.status.code(), Some(code));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
 }
 
 #[test]

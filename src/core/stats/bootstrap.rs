@@ -79,6 +79,9 @@ pub struct Estimate {
     /// Why there is no interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_interval: Option<String>,
+    /// Twice the smaller share of resamples on either side of 0: for differences, how likely is one as far from 0 by chance?
+    #[serde(skip)]
+    pub p: Option<f64>,
 }
 
 /// Returns estimates of several statistics from the same resamples, so that differences are paired.
@@ -96,7 +99,7 @@ pub fn estimate(
         let why = format!(
             "an interval needs at least {MIN_GROUPS} independent groups of test sequences, here are {n_groups}"
         );
-        let without = |value| Estimate { value, interval: None, no_interval: Some(why.clone()) };
+        let without = |value| Estimate { value, interval: None, no_interval: Some(why.clone()), p: None };
         return values.into_iter().map(without).collect();
     }
     let mut draws = seed::rng(Stream::Bootstrap, &[settings.seed]);
@@ -108,11 +111,19 @@ pub fn estimate(
         }
     }
     let with_interval = |(value, resampled): (Option<f64>, Vec<f64>)| {
+        let p = value.and(chance(&resampled));
         let interval = value.and(percentiles(resampled, settings.confidence));
         let no_interval = interval.is_none().then(|| "the score is undefined on these sequences".to_owned());
-        Estimate { value, interval, no_interval }
+        Estimate { value, interval, no_interval, p }
     };
     values.into_iter().zip(resampled).map(with_interval).collect()
+}
+
+/// Returns twice the smaller share of values on either side of 0, which no finite number of them makes 0; `None` without
+/// values.
+fn chance(values: &[f64]) -> Option<f64> {
+    let least = values.iter().filter(|v| **v <= 0.0).count().min(values.iter().filter(|v| **v >= 0.0).count());
+    (!values.is_empty()).then(|| (2.0 * (least + 1) as f64 / (values.len() + 1) as f64).min(1.0))
 }
 
 /// Returns the middle share `confidence` of values, by linear interpolation between them; `None` without values.
@@ -133,6 +144,13 @@ mod tests {
     use super::*;
 
     const SETTINGS: BootstrapSettings = BootstrapSettings { resamples: 4000, confidence: 0.95, seed: 1 };
+
+    #[test]
+    fn chance_is_small_where_all_lie_on_one_side_and_one_where_none_does() {
+        assert_eq!(chance(&[1.0; 199]), Some(0.01));
+        assert_eq!(chance(&[-1.0, 1.0]), Some(1.0));
+        assert_eq!(chance(&[]), None);
+    }
 
     /// Returns the estimate of one statistic.
     fn estimate_one(

@@ -5,8 +5,10 @@
 //! ([`arms`], [`endpoints`]), and what is trained is behind a trait ([`segmenter`]). Start with [`trials`].
 
 pub mod arms;
+mod augment;
 pub mod conclude;
 pub mod crops;
+pub mod curve;
 pub mod endpoints;
 mod error;
 pub mod multiqc;

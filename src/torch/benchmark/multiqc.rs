@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::curve::Curve;
 use super::endpoints::{ENDPOINTS, Estimates, PRIMARY};
-use super::summary::Summary;
 
 /// Returns MultiQC custom content: one row per arm, named after the synthetic plate, with scores, the interval of the
 /// primary one, and its difference to arm `real`.
-pub fn custom_content(summary: &Summary, synthetic: &str) -> Value {
+pub fn custom_content(curve: &Curve, synthetic: &str) -> Value {
     let sample = synthetic.trim_end_matches(".zarr").trim_end_matches(".ome");
     let mut headers = Map::new();
     let mut column = |key: &str, title: &str, description: &str, least: f64| {
@@ -31,17 +31,18 @@ pub fn custom_content(summary: &Summary, synthetic: &str) -> Value {
     }
     let what = "Whether synthetic sequences help, from the interval of the change";
     headers.insert("verdict".into(), json!({ "title": "Verdict", "description": what }));
-    let rows: Map<String, Value> = summary
-        .arms
-        .iter()
-        .map(|(arm, estimates)| {
+    let several = curve.points.len() > 1;
+    let rows = curve.points.iter().flat_map(|summary| {
+        summary.arms.iter().map(move |(arm, estimates)| {
             let mut row = row(estimates, summary.difference_of(*arm));
             if let Some(verdict) = summary.verdict_of(*arm) {
                 row.insert("verdict".into(), json!(verdict.words()));
             }
-            (format!("{sample} | {}", arm.name), Value::Object(row))
+            let beside = if several && arm.depends_on_n() { format!(", {} real", summary.n_real) } else { String::new() };
+            (format!("{sample} | {}{beside}", arm.name), Value::Object(row))
         })
-        .collect();
+    });
+    let rows: Map<String, Value> = rows.collect();
     json!({
         "id": "lapsegan_segmentation",
         "section_name": "LapseGAN: does the synthetic data help a segmenter?",

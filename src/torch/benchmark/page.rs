@@ -2,6 +2,7 @@
 
 use ndarray::{Array4, Axis};
 
+use super::curve::Curve;
 use super::endpoints::{ENDPOINTS, Estimates};
 use super::plates::BenchmarkPlan;
 use super::settings::BenchmarkSettings;
@@ -21,26 +22,39 @@ const PICTURE_WIDTH: usize = 160;
 /// # Errors
 /// [`ReportError`] where a picture cannot be encoded.
 pub fn page(
-    summary: &Summary,
+    curve: &Curve,
     trials: &Trials,
     plan: &BenchmarkPlan,
     settings: &BenchmarkSettings,
 ) -> Result<String, ReportError> {
+    let summary = curve.primary();
+    let n_real: Vec<String> = curve.points.iter().map(|point| point.n_real.to_string()).collect();
     let lead = format!(
         "{} held-out real sequences in {} groups; {} real and {} synthetic training sequences; {} seeds.",
         plan.n_test,
         plan.test_groups.len(),
-        summary.n_real,
+        n_real.join(", "),
         plan.n_synthetic,
         summary.n_seeds
     );
     let mut page = Page::new("Does the synthetic data help?", &lead);
-    for sentence in summary.sentences() {
+    for sentence in curve.sentences() {
         page.paragraph(&sentence);
     }
     page.notes(Note::Warning, "What limits this", &plan.notes);
 
-    page.heading("Scores per arm");
+    if curve.points.len() > 1 {
+        page.heading("How many sequences must be labelled?");
+        page.figures(&[Figure::plot(
+            &curve.plot().to_svg(),
+            "Mean over seeds; bands are intervals. Where the line of both lies above that of real, follow it to the right: \
+             that many real sequences reach as much.",
+        )]);
+        page.table(&curve.page_table());
+        page.heading(&format!("Scores per arm, {} real sequences", summary.n_real));
+    } else {
+        page.heading("Scores per arm");
+    }
     page.figures(&[
         Figure::plot(&levels(summary).to_svg(), "Mean over seeds, with interval."),
         Figure::plot(
@@ -61,6 +75,15 @@ pub fn page(
     page.figures(&figures);
 
     page.heading("Data and settings");
+    page.table(&Table {
+        caption: "What the arms train on".into(),
+        header: vec!["arm".into(), "trains on".into()],
+        rows: summary
+            .arms
+            .iter()
+            .map(|(arm, _)| vec![TableCell::text(arm.name), TableCell::text(arm.what)])
+            .collect(),
+    });
     let route = |route: &Option<String>| route.clone().unwrap_or_else(|| "not stated".into());
     page.table(&Table {
         caption: String::new(),

@@ -4,17 +4,22 @@ use ndarray::{Array4, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::BenchmarkError;
+use super::arms::PoolKind;
 use super::crops::Labelled;
 use super::settings::BenchmarkSettings;
+use lapsegan_core::labels::{RouteSettings, label_sequence};
 use lapsegan_core::plate::compare::{Finding, Role, Scope, Severity, compare};
 use lapsegan_core::plate::labelled;
-use lapsegan_core::plate::{Calibration, Plate, PlateMeta, Split};
+use lapsegan_core::plate::{Calibration, Channel, Modality, Plate, PlateMeta, Split};
 
 /// What the benchmark works on.
 #[derive(Clone, Debug)]
 pub struct Material {
-    /// Real training sequences, all there are.
+    /// Real training sequences with labels that may be used, all there are.
     pub real: Vec<Labelled>,
+    /// All real training sequences, with labels by a threshold of fluorescence where an arm asks for these; empty where no arm
+    /// uses them.
+    pub unlabelled: Vec<Labelled>,
     /// Synthetic sequences.
     pub synthetic: Vec<Labelled>,
     /// Held-out real sequences.
@@ -32,6 +37,12 @@ pub struct BenchmarkPlan {
     pub synthetic_label_route: Option<String>,
     /// Real training sequences there are.
     pub n_real_train: usize,
+    /// Numbers of them that segmenters train on, rising.
+    pub n_real: Vec<usize>,
+    /// Real training sequences that are read without their labels.
+    pub n_unlabelled: usize,
+    /// Channel whose threshold labels these, where an arm asks for that.
+    pub threshold_channel: Option<String>,
     /// Synthetic sequences used.
     pub n_synthetic: usize,
     /// Held-out real sequences.
@@ -107,12 +118,26 @@ pub fn plan(
             train.len()
         ));
     }
-    if train.len() < settings.real_sequences {
+    let experiment = settings.experiment()?;
+    let (n_real, too_many) = numbers(&settings.real_sequences, train.len());
+    if !too_many.is_empty() {
+        let asked: Vec<String> = too_many.iter().map(usize::to_string).collect();
         notes.push(format!(
             "{} real training sequences were asked for, {} are there: every seed trains on all of them.",
-            settings.real_sequences,
+            asked.join(" and "),
             train.len()
         ));
+    }
+    let threshold_channel =
+        experiment.uses(PoolKind::Thresholded).then(|| threshold_channel(real)).transpose()?;
+    let uses_unlabelled = threshold_channel.is_some() || experiment.uses(PoolKind::Taught);
+    let n_unlabelled = if uses_unlabelled { real.indices(Split::Train).len() } else { 0 };
+    if uses_unlabelled && n_real.last() == Some(&n_unlabelled) {
+        notes.push(
+            "With all real sequences no unlabelled one is left: pseudo_labels trains on them as arm real does, and \
+             self_training as real_strong."
+                .into(),
+        );
     }
 
     let n_synthetic = match settings.synthetic_sequences {
@@ -125,11 +150,38 @@ pub fn plan(
         real_label_route: real.meta.label_route().map(str::to_owned),
         synthetic_label_route: synthetic.meta.label_route().map(str::to_owned),
         n_real_train: train.len(),
+        n_real,
+        n_unlabelled,
+        threshold_channel,
         n_synthetic,
         n_test: test.len(),
         test_groups: real.groups(&[Split::Test]).into_iter().map(|group| group.name).collect(),
         leaked_groups,
         single_movie: real.meta.single_movie,
+    })
+}
+
+/// Returns the numbers of sequences that are there, rising, and those asked for that are more.
+fn numbers(wanted: &[usize], there: usize) -> (Vec<usize>, Vec<usize>) {
+    let all = |n: &usize| if *n == 0 { there } else { (*n).min(there) };
+    let mut numbers: Vec<usize> = wanted.iter().map(all).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    (numbers, wanted.iter().copied().filter(|n| *n > there).collect())
+}
+
+/// Returns the channel that labels by threshold come from: the last one that shows fluorescence.
+fn threshold_channel(real: &Plate) -> Result<String, BenchmarkError> {
+    let shows = |channel: &&Channel| channel.modality() == Some(Modality::Fluorescence);
+    real.meta.channels.iter().rev().find(shows).map(|channel| channel.name.clone()).ok_or_else(|| {
+        BenchmarkError::input(
+            format!(
+                "{}: arm pseudo_labels needs fluorescence, and none of the channels ({}) is known to show it",
+                real.path.display(),
+                real.meta.channel_names().join(", ")
+            ),
+            "leave out the arm, or name the channel with `prepare --fluorescence`",
+        )
     })
 }
 
@@ -235,7 +287,37 @@ pub fn calibrations(meta: &PlateMeta, names: &[String]) -> Vec<Calibration> {
     names.iter().filter_map(find).collect()
 }
 
-/// Reads the sequences of a plan; `on_sequence` is called after each of `n_real_train + n_synthetic + n_test`.
+/// Returns the real training sequences without their labels, with those that a threshold of a channel gives instead.
+fn unlabelled(
+    real: &Plate,
+    view: &View,
+    channel: Option<&String>,
+    on_sequence: &mut dyn FnMut(),
+) -> Result<Vec<Labelled>, BenchmarkError> {
+    let indices = real.indices(Split::Train);
+    let mut sequences = view.read(real, &indices, on_sequence)?;
+    for sequence in &mut sequences {
+        sequence.labels.fill(0);
+    }
+    let Some(channel) = channel else { return Ok(sequences) };
+    let name = std::slice::from_ref(channel);
+    let fluorescence = View { channels: name, calibration: calibrations(&real.meta, name), label: view.label };
+    let bright: Vec<Labelled> = fluorescence.read(real, &indices, &mut || ())?;
+    let planes = bright.iter().flat_map(|s| s.image.outer_iter().map(|frame| frame.index_axis_move(Axis(0), 0)));
+    let Some(settings) = RouteSettings::estimate(planes) else {
+        return Err(BenchmarkError::input(
+            format!("{}: no threshold parts cells from background in channel {channel}", real.path.display()),
+            "leave out arm pseudo_labels",
+        ));
+    };
+    for (sequence, bright) in sequences.iter_mut().zip(bright) {
+        sequence.labels = label_sequence(bright.image.index_axis(Axis(1), 0), &settings).ids;
+    }
+    Ok(sequences)
+}
+
+/// Reads the sequences of a plan; `on_sequence` is called after each of
+/// `n_real_train + n_unlabelled + n_synthetic + n_test`.
 ///
 /// Counts of both plates are read with the calibration of the real one. Everything is kept in memory: about 12 bytes
 /// per pixel and frame.
@@ -257,6 +339,11 @@ pub fn read(
     let synthetic_indices: Vec<usize> = (0..plan.n_synthetic).collect();
     let material = Material {
         real: view.read(real, &training(real, synthetic)?, on_sequence)?,
+        unlabelled: if plan.n_unlabelled > 0 {
+            unlabelled(real, &view, plan.threshold_channel.as_ref(), on_sequence)?
+        } else {
+            Vec::new()
+        },
         synthetic: view.read(synthetic, &synthetic_indices, on_sequence)?,
         test: view.read(real, &real.indices(Split::Test), on_sequence)?,
     };

@@ -5,8 +5,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::BenchmarkError;
+use super::arms::Augmentation;
 use super::crops::{Labelled, Pool};
-use super::segmenter::Segmenter;
+use super::segmenter::{Lesson, Segmenter};
 use lapsegan_core::error::DataError;
 use lapsegan_core::plate::Plate;
 use lapsegan_core::scores::counts::Counts;
@@ -73,7 +74,9 @@ pub fn judge(
     seed: u64,
     on_step: &mut dyn FnMut(),
 ) -> Result<Judged, BenchmarkError> {
-    let fitted = segmenter.fit(&[&Pool::new(real)], seed, on_step)?;
+    let pool = Pool::new(real);
+    let lesson = Lesson { before: Vec::new(), pools: vec![&pool], augmentation: Augmentation::Standard };
+    let fitted = segmenter.fit(&lesson, seed, on_step)?;
     let compare = |sequence: &Labelled| -> Result<Counts, BenchmarkError> {
         let found = fitted.predict(sequence.image.view())?;
         Ok(Counts::of_frames(found.view(), sequence.labels.view())?)

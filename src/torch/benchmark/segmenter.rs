@@ -5,7 +5,20 @@
 use ndarray::{Array3, ArrayView4};
 
 use super::BenchmarkError;
+use super::arms::Augmentation;
 use super::crops::Pool;
+
+/// What a segmenter learns from.
+#[derive(Clone, Debug)]
+pub struct Lesson<'a> {
+    /// Pools of the first half of the steps; none where the whole training is alike.
+    pub before: Vec<&'a Pool<'a>>,
+    /// Pools that examples are drawn from in turn, so that each has the same share whatever its size; a pool that is there
+    /// twice has twice the share.
+    pub pools: Vec<&'a Pool<'a>>,
+    /// What is done to examples.
+    pub augmentation: Augmentation,
+}
 
 /// A method that can be trained again and again, with settings that are the same in every arm.
 pub trait Segmenter: Sync {
@@ -17,15 +30,14 @@ pub trait Segmenter: Sync {
 
     /// Trains anew.
     ///
-    /// Examples are to be drawn from `pools` in turn, so that each has the same share whatever its size; a pool that is
-    /// there twice has twice the share. Everything random follows from `seed`: equal pools and seeds give equal labels.
-    /// Trials call this from several threads at once.
+    /// Everything random follows from `seed`: equal lessons and seeds give equal labels. Trials call this from several
+    /// threads at once.
     ///
     /// # Errors
     /// [`BenchmarkError`] where training failed.
     fn fit(
         &self,
-        pools: &[&Pool],
+        lesson: &Lesson,
         seed: u64,
         on_step: &mut dyn FnMut(),
     ) -> Result<Box<dyn Fitted>, BenchmarkError>;
@@ -69,11 +81,11 @@ pub(super) mod otsu {
 
         fn fit(
             &self,
-            pools: &[&Pool],
+            lesson: &Lesson,
             _seed: u64,
             on_step: &mut dyn FnMut(),
         ) -> Result<Box<dyn Fitted>, BenchmarkError> {
-            let sequences = pools.iter().flat_map(|pool| &pool.sequences);
+            let sequences = lesson.pools.iter().flat_map(|pool| &pool.sequences);
             let pixels: Vec<f32> = sequences
                 .flat_map(|s| s.image.index_axis(Axis(1), 0).iter().copied().collect::<Vec<_>>())
                 .collect();

@@ -1,8 +1,9 @@
 //! Settings of the benchmark, and their check before anything is read.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::BenchmarkError;
+use super::arms::Experiment;
 use super::train::TrainSettings;
 use super::unet::UNetConfig;
 use lapsegan_core::labels::codec::DecodeSettings;
@@ -22,8 +23,11 @@ pub struct BenchmarkSettings {
     /// One channel on purpose: where labels come from fluorescence, a segmenter that sees fluorescence only repeats the
     /// threshold. Cells in brightfield or phase are the task that people label by hand.
     pub channels: Vec<String>,
-    /// Real training sequences with labels, drawn anew for every seed; all where fewer are there.
-    pub real_sequences: usize,
+    /// Ways of training that are compared, see [`super::arms::ALL`]; `real` is always there.
+    pub arms: Vec<String>,
+    /// Numbers of real training sequences with labels, drawn anew for every seed; 0, or more than there are, is all.
+    #[serde(deserialize_with = "one_or_many")]
+    pub real_sequences: Vec<usize>,
     /// Synthetic sequences to use at most; 0 for all.
     pub synthetic_sequences: usize,
     /// Trainings per arm, at least 3.
@@ -46,7 +50,8 @@ impl BenchmarkSettings {
         Self {
             label: String::new(),
             channels: Vec::new(),
-            real_sequences: 8,
+            arms: Experiment::standard().names().into_iter().map(str::to_owned).collect(),
+            real_sequences: vec![8],
             synthetic_sequences: 0,
             seeds: 3,
             train: TrainSettings {
@@ -64,14 +69,33 @@ impl BenchmarkSettings {
         }
     }
 
+    /// Returns what is compared.
+    ///
+    /// # Errors
+    /// [`BenchmarkError::Setting`] naming what is no arm, or is there twice.
+    pub fn experiment(&self) -> Result<Experiment, BenchmarkError> {
+        Experiment::of(&self.arms).map_err(|value| BenchmarkError::Setting {
+            setting: "arms",
+            value,
+            expected: "each once of real, real_strong, synthetic, both, both_third, both_four_fifths, pretrained, \
+                       pseudo_labels, self_training",
+        })
+    }
+
     /// Checks ranges.
     ///
     /// # Errors
     /// [`BenchmarkError::Setting`] naming the first setting out of range.
     pub fn check(&self) -> Result<(), BenchmarkError> {
         let train = &self.train;
+        self.experiment()?;
         let rules: [(&'static str, String, bool, &'static str); 11] = [
-            ("real_sequences", self.real_sequences.to_string(), self.real_sequences >= 1, "at least 1"),
+            (
+                "real_sequences",
+                format!("{:?}", self.real_sequences),
+                !self.real_sequences.is_empty() && all_differ(&self.real_sequences),
+                "different numbers, 0 for all",
+            ),
             ("channels", self.channels.join(", "), all_differ(&self.channels), "every channel once"),
             ("seeds", self.seeds.to_string(), (MIN_SEEDS..=1000).contains(&self.seeds), "3 to 1000"),
             (
@@ -130,8 +154,22 @@ impl BenchmarkSettings {
     }
 }
 
-fn all_differ(names: &[String]) -> bool {
-    names.iter().enumerate().all(|(at, name)| !names[..at].contains(name))
+fn all_differ<T: PartialEq>(all: &[T]) -> bool {
+    all.iter().enumerate().all(|(at, one)| !all[..at].contains(one))
+}
+
+/// Reads one number as a list of one.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a number, or a list of numbers")]
+    enum Form {
+        One(usize),
+        Many(Vec<usize>),
+    }
+    Ok(match Form::deserialize(from)? {
+        Form::One(one) => vec![one],
+        Form::Many(many) => many,
+    })
 }
 
 #[cfg(test)]
@@ -147,6 +185,16 @@ mod tests {
         assert!(of(&[]).is_ok() && of(&["gfp", "phase"]).is_ok());
         let error = of(&["gfp", "phase", "gfp"]).unwrap_err().to_string();
         assert_eq!(error, "channels is gfp, phase, gfp, expected every channel once");
+    }
+
+    #[test]
+    fn one_number_is_a_list_of_one_and_an_unknown_arm_is_answered_with_all_there_are() {
+        let mut json = serde_json::to_value(BenchmarkSettings::quick()).unwrap();
+        json["real_sequences"] = 4.into();
+        let settings: BenchmarkSettings = serde_json::from_value(json).unwrap();
+        assert_eq!(settings.real_sequences, [4]);
+        let error = BenchmarkSettings { arms: vec!["magic".into()], ..settings }.check().unwrap_err().to_string();
+        assert!(super::super::arms::ALL.iter().all(|arm| error.contains(arm.name)), "{error}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use lapsegan_core::side_file;
 /// Name of the file in the folder of a shard.
 pub(super) const FILE: &str = "cells.json";
 /// The form of the file, raised when an older reader would misread a newer one.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 impl ShardRun {
     /// Writes the file into the folder of the shard.
@@ -43,11 +43,11 @@ impl ShardRun {
         Ok(write_file(&folder.join(FILE), format!("{text}\n").as_bytes())?)
     }
 
-    /// Reads the file from the folder of a shard of an experiment.
+    /// Reads the file from the folder of a shard.
     ///
     /// # Errors
     /// [`BenchmarkError::Data`] where it is missing, no JSON, or contradicts itself.
-    pub fn read(folder: &Path, experiment: &Experiment) -> Result<Self, BenchmarkError> {
+    pub fn read(folder: &Path) -> Result<Self, BenchmarkError> {
         let path = folder.join(FILE);
         if !path.is_file() {
             let expected = "the folder of a `segment-benchmark run --shard`, with cells.json".into();
@@ -61,10 +61,11 @@ impl ShardRun {
         }
         let Stored { index, device, synthetic, common: identity, cells, pictures, .. } = stored;
         identity.settings.check()?;
+        let experiment = identity.settings.experiment()?;
         let pictures: Option<Vec<Picture>> = pictures.into_iter().map(StoredPicture::restore).collect();
         let pictures = pictures.ok_or_else(|| bad("a picture of another size than it says".into()))?;
         let trained: Result<Vec<Trained>, String> =
-            cells.into_iter().map(|training| training.restore(experiment)).collect();
+            cells.into_iter().map(|training| training.restore(&experiment)).collect();
         let trained = trained.map_err(bad)?;
         for Trained { task, counts, found, .. } in &trained {
             let expected = if task.seed == 0 { pictures.len() } else { 0 };
@@ -95,6 +96,7 @@ struct Stored {
 struct StoredTraining {
     arm: String,
     seed: usize,
+    n_real: usize,
     counts: Vec<Counts>,
     real_names: Vec<String>,
     found: Vec<StoredLabels>,
@@ -123,6 +125,7 @@ impl From<&Trained> for StoredTraining {
         Self {
             arm: task.arm.name.to_owned(),
             seed: task.seed,
+            n_real: task.n_real,
             counts: counts.clone(),
             real_names: real_names.clone(),
             found,
@@ -137,7 +140,7 @@ impl StoredTraining {
         })?;
         let found: Option<_> = self.found.into_iter().map(StoredLabels::restore).collect();
         Ok(Trained {
-            task: Task { seed: self.seed, arm },
+            task: Task { seed: self.seed, arm, n_real: self.n_real },
             counts: self.counts,
             real_names: self.real_names,
             found: found.ok_or("labels of another size than they say")?,

@@ -57,8 +57,8 @@ pub struct ShardRun {
 pub struct Gathered {
     /// What the shards share.
     pub identity: BenchmarkIdentity,
-    /// All trainings.
-    pub trials: Trials,
+    /// All trainings, by rising number of real sequences.
+    pub trials: Vec<Trials>,
     /// File name of the synthetic plate.
     pub synthetic: String,
     /// Devices of the shards, each once.
@@ -75,10 +75,10 @@ pub fn share(tasks: &[Task], index: usize, of: usize) -> Vec<Task> {
 /// # Errors
 /// What [`ShardRun::read`] says, and [`BenchmarkError::Input`] for shards of different benchmarks and for tasks of the
 /// grid that are missing or there twice; all of them are named.
-pub fn gather(folders: &[PathBuf], experiment: &Experiment) -> Result<Gathered, BenchmarkError> {
+pub fn gather(folders: &[PathBuf]) -> Result<Gathered, BenchmarkError> {
     let mut shards = Vec::new();
     for folder in folders {
-        shards.push((folder.display().to_string(), ShardRun::read(folder, experiment)?));
+        shards.push((folder.display().to_string(), ShardRun::read(folder)?));
     }
     shards.sort_by_key(|(_, shard)| shard.index);
     let Some((first, ShardRun { identity, synthetic, .. })) = shards.first() else {
@@ -94,7 +94,8 @@ pub fn gather(folders: &[PathBuf], experiment: &Experiment) -> Result<Gathered, 
             ));
         }
     }
-    expect_whole(&shards, experiment)?;
+    let experiment = identity.settings.experiment()?;
+    expect_whole(&shards, &experiment)?;
     expect_equal_pictures(&shards)?;
     let (identity, synthetic) = (identity.clone(), synthetic.clone());
     let mut devices: Vec<String> = shards.iter().map(|(_, shard)| shard.device.clone()).collect();
@@ -107,14 +108,14 @@ pub fn gather(folders: &[PathBuf], experiment: &Experiment) -> Result<Gathered, 
             pictures = shard.pictures;
         }
     }
-    let trials = Trials::new(experiment.clone(), trained, identity.test.clone(), pictures);
+    let trials = Trials::by_number(&experiment, &trained, &identity.test, &pictures, &identity.plan.n_real);
     Ok(Gathered { identity, trials, synthetic, devices })
 }
 
 /// Checks that every task of the grid is there, and once.
 fn expect_whole(shards: &[(String, ShardRun)], experiment: &Experiment) -> Result<(), BenchmarkError> {
-    let BenchmarkIdentity { settings, of, .. } = &shards[0].1.identity;
-    let wanted = experiment.grid(settings.seeds);
+    let BenchmarkIdentity { settings, of, plan, .. } = &shards[0].1.identity;
+    let wanted = experiment.grid(settings.seeds, &plan.n_real);
     let all =
         || shards.iter().flat_map(|(folder, shard)| shard.trained.iter().map(move |t| (folder, t.task)));
     let folders = |task: &Task| -> Vec<&str> {

@@ -13,7 +13,7 @@ use lapsegan_core::scores::counts::{Counts, Scores, mean_over_defined_images};
 use lapsegan_core::scores::matching::thresholds;
 use lapsegan_core::stats::bootstrap::{BootstrapSettings, Design, Draw, Estimate, estimate};
 
-/// Gains up to this are not worth a generator: an interval that ends below says "does not help".
+/// Gains up to this are not worth a generator: of an interval that ends below, the sentence says so.
 const NEGLIGIBLE_GAIN: f64 = 0.01;
 
 /// Average precision below which a segmenter has learnt nothing that could be compared.
@@ -25,24 +25,28 @@ const LEARNT: f64 = 0.1;
 pub enum Verdict {
     /// The whole interval of the difference lies above 0.
     Helps,
-    /// The whole interval lies below a gain of 0.01.
-    DoesNotHelp,
+    /// The whole interval lies below 0.
+    Hurts,
     /// Neither, or there is no interval.
-    CannotTell,
+    NoEvidence,
     /// Both arms stay below an average precision of 0.1, where differences say nothing about the data.
     NothingLearnt,
 }
 
 impl Verdict {
-    /// Returns the verdict on a difference between two arms.
-    fn of(difference: &Estimate, levels: [Option<&Estimate>; 2]) -> Self {
+    /// Returns the verdict on a difference between two arms; `p_holm` is its p value among those of other numbers of
+    /// sequences, where there are any, and must be as rare as what lies outside of an interval.
+    fn of(difference: &Estimate, levels: [Option<&Estimate>; 2], p_holm: Option<f64>, confidence: f64) -> Self {
         if levels.iter().all(|level| level.is_some_and(learnt_nothing)) {
             return Self::NothingLearnt;
         }
+        if p_holm.is_some_and(|p| p > 1.0 - confidence) {
+            return Self::NoEvidence;
+        }
         match difference.interval {
             Some([low, _]) if low > 0.0 => Self::Helps,
-            Some([_, high]) if high < NEGLIGIBLE_GAIN => Self::DoesNotHelp,
-            _ => Self::CannotTell,
+            Some([_, high]) if high < 0.0 => Self::Hurts,
+            _ => Self::NoEvidence,
         }
     }
 
@@ -50,8 +54,8 @@ impl Verdict {
     pub fn words(self) -> &'static str {
         match self {
             Self::Helps => "helps",
-            Self::DoesNotHelp => "does not help",
-            Self::CannotTell => "cannot tell",
+            Self::Hurts => "hurts",
+            Self::NoEvidence => "no evidence",
             Self::NothingLearnt => "nothing learnt",
         }
     }
@@ -76,6 +80,8 @@ pub struct Summary {
     pub n_real: usize,
     /// Share of resamples inside an interval.
     pub confidence: f64,
+    /// p values of the differences, corrected for several numbers of real sequences; empty with one number.
+    pub p_holm: Vec<Option<f64>>,
 }
 
 /// Returns the scores of a run with their intervals; the resamples follow from `base_seed`.
@@ -105,11 +111,12 @@ pub fn summarise(trials: &Trials, settings: &BenchmarkSettings, base_seed: u64) 
         n_seeds: settings.seeds,
         n_real: trials.n_real(),
         confidence: settings.confidence,
+        p_holm: Vec::new(),
     }
 }
 
 /// Returns the score of an arm per endpoint; `None` where it is undefined for a drawn seed.
-fn level(trials: &Trials, arm: Arm, draw: &Draw) -> [Option<f64>; ENDPOINTS.len()] {
+pub(super) fn level(trials: &Trials, arm: Arm, draw: &Draw) -> [Option<f64>; ENDPOINTS.len()] {
     let mut sums = [0.0; ENDPOINTS.len()];
     let mut defined = [true; ENDPOINTS.len()];
     for &seed in &draw.seeds {
@@ -140,10 +147,17 @@ impl Summary {
     }
 
     fn verdict(&self, contrast: &Contrast, difference: &Estimates) -> Verdict {
-        Verdict::of(difference.primary(), [contrast.arm, contrast.against].map(|arm| self.level_of(arm)))
+        let levels = [contrast.arm, contrast.against].map(|arm| self.level_of(arm));
+        Verdict::of(difference.primary(), levels, self.p_holm_of(contrast), self.confidence)
     }
 
-    fn level_of(&self, arm: Arm) -> Option<&Estimate> {
+    fn p_holm_of(&self, contrast: &Contrast) -> Option<f64> {
+        let at = self.differences.iter().position(|(other, _)| other == contrast)?;
+        self.p_holm.get(at).copied().flatten()
+    }
+
+    /// Returns the primary score of an arm.
+    pub fn level_of(&self, arm: Arm) -> Option<&Estimate> {
         self.arms.iter().find(|(other, _)| *other == arm).map(|(_, estimates)| estimates.primary())
     }
 
@@ -176,8 +190,11 @@ impl Summary {
                     contrast.against.name
                 ),
                 Verdict::Helps => format!("{subject} helps: {change}."),
-                Verdict::DoesNotHelp => format!("{subject} does not help: {change}."),
-                Verdict::CannotTell => format!("{subject}: cannot tell whether it helps; {change}."),
+                Verdict::Hurts => format!("{subject} hurts: {change}."),
+                Verdict::NoEvidence if difference.interval.is_some_and(|[_, high]| high < NEGLIGIBLE_GAIN) => {
+                    format!("{subject}: no evidence that it helps, and it gains less than {NEGLIGIBLE_GAIN}; {change}.")
+                }
+                Verdict::NoEvidence => format!("{subject}: no evidence that it helps or hurts; {change}."),
             }
         };
         self.differences.iter().map(sentence).collect()
@@ -234,7 +251,15 @@ impl Summary {
     }
 
     fn differences_json(&self) -> Value {
-        object(self.differences.iter().map(|(contrast, e)| (contrast.name(), e.to_json())))
+        let one = |(contrast, estimates): &(Contrast, Estimates)| {
+            let mut json = estimates.to_json();
+            json[PRIMARY.key]["p"] = json!(estimates.primary().p);
+            if let Some(p) = self.p_holm_of(contrast) {
+                json[PRIMARY.key]["p_holm"] = json!(p);
+            }
+            (contrast.name(), json)
+        };
+        object(self.differences.iter().map(one))
     }
 
     /// Returns `scores.json`. It holds no clock time: equal runs give equal bytes.
@@ -301,26 +326,28 @@ mod tests {
     use super::*;
 
     fn estimate_of(interval: Option<[f64; 2]>) -> Estimate {
-        Estimate { value: Some(0.02), interval, no_interval: None }
+        Estimate { value: Some(0.02), interval, no_interval: None, p: None }
     }
 
     #[test]
     fn a_verdict_needs_an_interval_on_one_side() {
-        let level = Estimate { value: Some(0.5), interval: None, no_interval: None };
-        let verdict = |interval| Verdict::of(&estimate_of(interval), [Some(&level); 2]);
+        let level = Estimate { value: Some(0.5), interval: None, no_interval: None, p: None };
+        let verdict = |interval| Verdict::of(&estimate_of(interval), [Some(&level); 2], None, 0.95);
         assert_eq!(verdict(Some([0.001, 0.04])), Verdict::Helps);
-        assert_eq!(verdict(Some([-0.05, 0.009])), Verdict::DoesNotHelp);
-        assert_eq!(verdict(Some([-0.05, 0.09])), Verdict::CannotTell);
-        assert_eq!(verdict(None), Verdict::CannotTell);
+        assert_eq!(verdict(Some([-0.05, -0.009])), Verdict::Hurts);
+        assert_eq!(verdict(Some([-0.05, 0.09])), Verdict::NoEvidence);
+        assert_eq!(verdict(None), Verdict::NoEvidence);
+        let among_others = |p| Verdict::of(&estimate_of(Some([0.001, 0.04])), [Some(&level); 2], Some(p), 0.95);
+        assert_eq!([0.04, 0.06].map(among_others), [Verdict::Helps, Verdict::NoEvidence]);
     }
 
     #[test]
     fn arms_that_learnt_nothing_are_not_compared() {
-        let level = |value| Estimate { value: Some(value), interval: None, no_interval: None };
+        let level = |value| Estimate { value: Some(value), interval: None, no_interval: None, p: None };
         for interval in [Some([0.001, 0.04]), Some([-0.05, 0.009]), None] {
             let verdict = |levels: [f64; 2]| {
                 let [arm, against] = levels.map(level);
-                Verdict::of(&estimate_of(interval), [Some(&arm), Some(&against)])
+                Verdict::of(&estimate_of(interval), [Some(&arm), Some(&against)], None, 0.95)
             };
             assert_eq!(verdict([0.04, 0.099]), Verdict::NothingLearnt);
             assert_ne!(verdict([0.04, 0.1]), Verdict::NothingLearnt);
@@ -337,7 +364,7 @@ mod tests {
             trained.counts = std::iter::once(found).chain([lost; 7]).collect();
         }
         let some = summarise(&trials, &BenchmarkSettings::quick(), 1);
-        assert_eq!(some.verdict_of(BOTH), Some(Verdict::DoesNotHelp));
+        assert_eq!(some.verdict_of(BOTH), Some(Verdict::NoEvidence));
         trials.trained.iter_mut().for_each(|trained| trained.counts[0] = lost);
         let none = summarise(&trials, &BenchmarkSettings::quick(), 1);
         assert_eq!(none.verdict_of(BOTH), Some(Verdict::NothingLearnt));
@@ -363,7 +390,7 @@ mod tests {
             (0..8).map(|i| Tested { name: format!("A/{i}"), group: format!("g{}", i % groups) }).collect();
         let experiment = Experiment::standard();
         let trained = experiment
-            .grid(3)
+            .grid(3, &[1])
             .into_iter()
             .map(|task| Trained {
                 task,
@@ -383,14 +410,14 @@ mod tests {
         let both = summary.difference_of(BOTH).unwrap().primary();
         assert!((both.value.unwrap() - 0.5).abs() < 1e-12);
         let verdicts = [BOTH, SYNTHETIC].map(|arm| summary.verdict_of(arm).unwrap());
-        assert_eq!(verdicts, [Verdict::Helps, Verdict::DoesNotHelp]);
+        assert_eq!(verdicts, [Verdict::Helps, Verdict::Hurts]);
         let [both, synthetic] = summary.sentences().try_into().unwrap();
         assert!(
             both.starts_with(
                 "Adding synthetic sequences to 1 real ones helps: AP 0.50:0.95 changes by +0.500"
             )
         );
-        assert!(synthetic.contains("does not help"));
+        assert!(synthetic.contains("instead of 1 real ones hurts"));
     }
 
     #[test]
@@ -405,7 +432,7 @@ mod tests {
         assert!((value - 1.0).abs() < 1e-12);
         let of_both = summary.difference_of(BOTH).unwrap().primary().value.unwrap();
         assert!((of_both - 0.5).abs() < 1e-12);
-        assert!(summary.sentences()[2].starts_with("Training as in arm both instead of arm synthetic helps"));
+        assert!(summary.sentences()[2].starts_with("With 1 real ones, training as in arm both instead of arm synthetic helps"));
     }
 
     #[test]
@@ -421,8 +448,8 @@ mod tests {
     #[test]
     fn two_groups_are_not_enough_for_a_verdict() {
         let summary = summarise(&hand_made(2), &BenchmarkSettings::quick(), 1);
-        assert_eq!(summary.verdict_of(BOTH), Some(Verdict::CannotTell));
+        assert_eq!(summary.verdict_of(BOTH), Some(Verdict::NoEvidence));
         assert!(summary.sentences()[0].contains("here are 2"));
-        assert!(summary.table().contains("cannot tell"));
+        assert!(summary.table().contains("no evidence"));
     }
 }

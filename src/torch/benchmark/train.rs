@@ -1,15 +1,14 @@
 //! The small U-Net as a segmenter: its training, and what it finds afterwards.
 
 use ndarray::{Array2, Array3, ArrayView4, Axis};
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::nn::OptimizerConfig;
 use tch::{Device, Tensor, nn};
 
 use super::BenchmarkError;
+use super::augment::example;
 use super::crops::{Frames, Pool, tensor};
-use super::segmenter::{Fitted, Segmenter};
+use super::segmenter::{Fitted, Lesson, Segmenter};
 use super::unet::{UNet, UNetConfig};
 use crate::transfer::{download, upload};
 use lapsegan_core::labels::codec::{DecodeSettings, Maps, decode};
@@ -17,11 +16,8 @@ use lapsegan_core::seed::{self, Stream};
 
 /// Part of the steps in which the learning rate rises.
 const WARM_UP: f64 = 0.1;
-/// Largest change of gain by augmentation.
-const GAIN_JITTER: f64 = 0.2;
-/// Largest change of offset, in shares of the calibrated range. Small: zeros that pad an image are its background, and
-/// dim objects are not much brighter.
-const OFFSET_JITTER: f64 = 0.03;
+/// Share of the learning rate with which a network that was trained before goes on.
+const FINE_TUNING: f64 = 0.3;
 /// Frames put through the network at once where nothing is learned.
 const PREDICT_BATCH: usize = 16;
 
@@ -65,12 +61,11 @@ impl Segmenter for UNetSegmenter {
 
     fn fit(
         &self,
-        pools: &[&Pool],
+        lesson: &Lesson,
         seed: u64,
         on_step: &mut dyn FnMut(),
     ) -> Result<Box<dyn Fitted>, BenchmarkError> {
-        let frames: Vec<Frames> = pools.iter().map(|pool| pool.frames(self.device)).collect();
-        let network = train(&frames, &self.train, self.device, seed, on_step);
+        let network = train(lesson, &self.train, self.device, seed, on_step);
         Ok(Box::new(FittedUNet { network, decode: self.decode }))
     }
 }
@@ -87,36 +82,44 @@ impl Fitted for FittedUNet {
     }
 }
 
-/// Trains a network on the frames of one pool, or of several in turn.
-///
-/// Augmentation: random crop, the eight flips and quarter turns, gain and offset. Weights and draws follow from `seed`
-/// alone. `on_step` is called after every step.
+/// Trains a network on the frames of pools in turn. Weights and draws follow from `seed` alone. `on_step` is called after
+/// every step.
 fn train(
-    pools: &[Frames],
+    lesson: &Lesson,
     settings: &TrainSettings,
     device: Device,
     seed: u64,
     on_step: &mut dyn FnMut(),
 ) -> UNet {
+    let frames = |pools: &[&Pool]| -> Vec<Frames> { pools.iter().map(|pool| pool.frames(device)).collect() };
+    let (before, pools) = (frames(&lesson.before), frames(&lesson.pools));
     let in_channels = pools[0].images.size()[1] as usize;
     let config = UNetConfig { in_channels, base_channels: settings.base_channels, levels: settings.levels };
     let network = UNet::new(&config, device, seed);
     let mut draws = seed::rng(Stream::SegmenterCrops, &[seed]);
-    let smallest = pools.iter().flat_map(|p| p.images.size()[2..].to_vec()).min().unwrap_or(1);
+    let smallest = before.iter().chain(&pools).flat_map(|p| p.images.size()[2..].to_vec()).min().unwrap_or(1);
     let crop = smallest.min(settings.crop_px as i64);
     let mut adam =
         nn::Adam::default().build(&network.vs, settings.learning_rate).expect("Adam takes any parameters");
+    let first = if before.is_empty() { 0 } else { settings.steps / 2 };
     for step in 0..settings.steps {
+        // Each part of the training rises and falls by itself; the second one changes what is there, gently.
+        let (pools, rate) = if step < first {
+            (&before, schedule(step, first))
+        } else {
+            let gentle = if first == 0 { 1.0 } else { FINE_TUNING };
+            (&pools, gentle * schedule(step - first, settings.steps - first))
+        };
         let (mut images, mut targets) = (Vec::new(), Vec::new());
         for slot in 0..settings.batch {
-            let (image, target) = example(&pools[slot % pools.len()], crop, &mut draws);
+            let (image, target) = example(&pools[slot % pools.len()], crop, lesson.augmentation, &mut draws);
             images.push(image);
             targets.push(target);
         }
         // [C, h, h] each -> [N, C, h, h]
         let (images, targets) = (Tensor::stack(&images, 0), Tensor::stack(&targets, 0));
         let loss = loss(&network.forward(&images), &targets);
-        adam.set_lr(settings.learning_rate * schedule(step, settings.steps));
+        adam.set_lr(settings.learning_rate * rate);
         adam.backward_step(&loss);
         on_step();
     }
@@ -144,23 +147,6 @@ fn schedule(step: usize, steps: usize) -> f64 {
         return done / WARM_UP;
     }
     0.5 + 0.5 * (std::f64::consts::PI * (done - WARM_UP) / (1.0 - WARM_UP)).cos()
-}
-
-/// Returns a random crop of a random frame, turned, flipped and re-exposed, with its target.
-fn example(pool: &Frames, crop: i64, draws: &mut ChaCha8Rng) -> (Tensor, Tensor) {
-    let frame = draws.random_range(0..pool.count()) as i64;
-    let size = pool.images.size();
-    let top = draws.random_range(0..=size[2] - crop);
-    let left = draws.random_range(0..=size[3] - crop);
-    let (turns, flip) = (draws.random_range(0..4_i64), draws.random::<bool>());
-    let moved = |all: &Tensor| {
-        // [N, C, H, W] -> [C, h, h]
-        let part = all.get(frame).narrow(1, top, crop).narrow(2, left, crop).rot90(turns, [1, 2]);
-        if flip { part.flip([2]) } else { part }
-    };
-    let gain = 1.0 + draws.random_range(-GAIN_JITTER..GAIN_JITTER);
-    let offset = draws.random_range(-OFFSET_JITTER..OFFSET_JITTER);
-    (moved(&pool.images) * gain + offset, moved(&pool.targets))
 }
 
 /// Returns the labels a network finds in the frames of a sequence; ids are not linked over frames.
@@ -191,12 +177,17 @@ fn predict(network: &UNet, image: ArrayView4<f32>, settings: &DecodeSettings) ->
 
 #[cfg(test)]
 mod tests {
+    use super::super::arms::Augmentation;
     use super::super::crops::drawn::discs;
     use super::*;
     use lapsegan_core::scores::counts::Counts;
 
     fn settings() -> TrainSettings {
         TrainSettings { steps: 150, batch: 8, learning_rate: 1e-2, crop_px: 64, base_channels: 8, levels: 3 }
+    }
+
+    fn lesson<'a>(pools: &[&'a Pool<'a>]) -> Lesson<'a> {
+        Lesson { before: Vec::new(), pools: pools.to_vec(), augmentation: Augmentation::Standard }
     }
 
     fn segmenter() -> UNetSegmenter {
@@ -210,7 +201,7 @@ mod tests {
         let mut steps = 0;
         let sequences = discs(12, 1, 1);
         let segmenter = segmenter();
-        let fitted = segmenter.fit(&[&Pool::new(&sequences)], 7, &mut || steps += 1).unwrap();
+        let fitted = segmenter.fit(&lesson(&[&Pool::new(&sequences)]), 7, &mut || steps += 1).unwrap();
         assert_eq!(steps, segmenter.steps());
         let counts: Counts = discs(8, 1, 2)
             .iter()
@@ -233,7 +224,7 @@ mod tests {
             sequence.image.mapv_inplace(|_| draws.random_range(0.0..0.38));
             sequence.labels.fill(0);
         }
-        let fitted = segmenter().fit(&[&Pool::new(&sequences)], 7, &mut || ()).unwrap();
+        let fitted = segmenter().fit(&lesson(&[&Pool::new(&sequences)]), 7, &mut || ()).unwrap();
         let found: usize = discs(4, 1, 2)
             .iter()
             .map(|s| fitted.predict(s.image.view()).unwrap().iter().filter(|id| **id > 0).count())
@@ -258,13 +249,7 @@ mod tests {
         let pool = Pool::new(&sequences);
         let short = TrainSettings { steps: 3, ..settings() };
         let weights = |seed| {
-            let network = train(
-                &[pool.frames(Device::Cpu), pool.frames(Device::Cpu)],
-                &short,
-                Device::Cpu,
-                seed,
-                &mut || (),
-            );
+            let network = train(&lesson(&[&pool, &pool]), &short, Device::Cpu, seed, &mut || ());
             let mut all: Vec<_> = network.vs.variables().into_iter().collect();
             all.sort_by(|a, b| a.0.cmp(&b.0));
             all.into_iter()
@@ -273,6 +258,21 @@ mod tests {
         };
         assert_eq!(weights(1), weights(1));
         assert_ne!(weights(1), weights(2));
+    }
+
+    #[test]
+    fn a_training_in_two_parts_sees_both_and_differs_from_one() {
+        let (first, second) = (discs(2, 1, 1), discs(2, 1, 2));
+        let (first, second) = (Pool::new(&first), Pool::new(&second));
+        let short = TrainSettings { steps: 4, ..settings() };
+        let weight = |before: &[&Pool<'_>]| {
+            let lesson = Lesson { before: before.to_vec(), ..lesson(&[&second]) };
+            let mut steps = 0;
+            let network = train(&lesson, &short, Device::Cpu, 1, &mut || steps += 1);
+            assert_eq!(steps, 4);
+            network.vs.variables().values().map(|w| w.abs().sum(tch::Kind::Double).double_value(&[])).sum::<f64>()
+        };
+        assert_ne!(weight(&[&first]), weight(&[]));
     }
 
     #[test]

@@ -11,10 +11,10 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::BenchmarkError;
-use super::arms::{Arm, Experiment, PoolKind, Task};
+use super::arms::{Arm, Experiment, PoolKind, REAL_STRONG, Task};
 use super::crops::{Labelled, Pool};
 use super::plates::Material;
-use super::segmenter::Segmenter;
+use super::segmenter::{Fitted, Lesson, Segmenter};
 use lapsegan_core::scores::counts::Counts;
 use lapsegan_core::seed::{self, Stream};
 
@@ -87,6 +87,22 @@ impl Trials {
         Self { experiment, test, trained, pictures }
     }
 
+    /// Puts trainings of the whole grid together, one for each number of real sequences. An arm that uses none is in all.
+    pub fn by_number(
+        experiment: &Experiment,
+        trained: &[Trained],
+        test: &[Tested],
+        pictures: &[Picture],
+        n_real: &[usize],
+    ) -> Vec<Self> {
+        let of = |n: &usize| {
+            let here = |t: &&Trained| t.task.n_real == *n || !t.task.arm.depends_on_n();
+            let trained = trained.iter().filter(here).cloned().collect();
+            Self::new(experiment.clone(), trained, test.to_vec(), pictures.to_vec())
+        };
+        n_real.iter().map(of).collect()
+    }
+
     /// Returns the trainings of an arm, by seed.
     pub fn of_arm(&self, arm: Arm) -> impl Iterator<Item = &Trained> {
         self.trained.iter().filter(move |t| t.task.arm == arm)
@@ -100,7 +116,8 @@ impl Trials {
 
     /// Returns the number of real training sequences.
     pub fn n_real(&self) -> usize {
-        self.trained.first().map_or(0, |t| t.real_names.len())
+        let with = self.trained.iter().find(|t| t.task.arm.depends_on_n()).or(self.trained.first());
+        with.map_or(0, |t| t.real_names.len())
     }
 }
 
@@ -125,8 +142,6 @@ pub struct Setup<'a> {
     pub material: &'a Material,
     /// What is trained.
     pub segmenter: &'a dyn Segmenter,
-    /// Real training sequences per seed.
-    pub real_sequences: usize,
     /// Everything random follows from it.
     pub base_seed: u64,
     /// Trainings at a time. The results do not depend on it.
@@ -136,7 +151,8 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// Returns the number of steps that these trainings take together.
     pub fn steps(&self, tasks: &[Task]) -> u64 {
-        (tasks.len() * self.segmenter.steps()) as u64
+        let trainings = |task: &Task| if task.arm.uses(PoolKind::Taught) { 2 } else { 1 };
+        (tasks.iter().map(trainings).sum::<usize>() * self.segmenter.steps()) as u64
     }
 }
 
@@ -213,21 +229,31 @@ fn trial(
     task: Task,
     on_step: &mut dyn FnMut(),
 ) -> Result<Trained, BenchmarkError> {
-    let Setup { material, base_seed, .. } = *setup;
-    let seed = task.seed;
-    let chosen = choose(&material.real, setup.real_sequences, base_seed, seed);
-    let real_names = chosen.iter().map(|s| s.name.clone()).collect();
+    let Setup { material, base_seed, segmenter, .. } = *setup;
+    let Task { seed, arm, n_real } = task;
+    let chosen = choose(&material.real, n_real, base_seed, seed);
+    let real_names: Vec<String> = chosen.iter().map(|s| s.name.clone()).collect();
     let real = Pool::new(chosen);
-    let pool = |kind: &PoolKind| match kind {
-        PoolKind::Real => &real,
-        PoolKind::Synthetic => synthetic,
+    let others = || material.unlabelled.iter().filter(|s| !real_names.contains(&s.name));
+    let key = seed::key(Stream::BenchmarkTraining, &[base_seed, seed as u64]);
+    let taught = if arm.uses(PoolKind::Taught) {
+        let lesson = Lesson { before: Vec::new(), pools: vec![&real], augmentation: REAL_STRONG.augmentation };
+        label(&*segmenter.fit(&lesson, key, on_step)?, others())?
+    } else {
+        Vec::new()
     };
-    let pools: Vec<&Pool> = task.arm.trains_on.iter().map(pool).collect();
-    let fitted = setup.segmenter.fit(
-        &pools,
-        seed::key(Stream::BenchmarkTraining, &[base_seed, seed as u64]),
-        on_step,
-    )?;
+    let (taught, thresholded) = (Pool::new(&taught), Pool::new(others()));
+    // Without any other sequence there is nothing to learn from them.
+    let pool = |kind: &PoolKind| match kind {
+        PoolKind::Real => Some(&real),
+        PoolKind::Synthetic => Some(synthetic),
+        PoolKind::Taught => Some(&taught).filter(|pool| !pool.sequences.is_empty()),
+        PoolKind::Thresholded => Some(&thresholded).filter(|pool| !pool.sequences.is_empty()),
+    };
+    let pools = |kinds: &[PoolKind]| kinds.iter().filter_map(pool).collect();
+    let lesson =
+        Lesson { before: pools(arm.pretrains_on), pools: pools(arm.trains_on), augmentation: arm.augmentation };
+    let fitted = segmenter.fit(&lesson, key, on_step)?;
     let mut counts = Vec::with_capacity(material.test.len());
     let mut pictured = Vec::new();
     for (at, sequence) in material.test.iter().enumerate() {
@@ -241,7 +267,17 @@ fn trial(
     Ok(Trained { task, counts, real_names, found: pictured })
 }
 
-/// Returns the real training sequences of one seed.
+/// Returns sequences with the labels that a segmenter finds in them.
+fn label<'a>(
+    teacher: &dyn Fitted,
+    sequences: impl Iterator<Item = &'a Labelled>,
+) -> Result<Vec<Labelled>, BenchmarkError> {
+    sequences
+        .map(|sequence| Ok(Labelled { labels: teacher.predict(sequence.image.view())?, ..sequence.clone() }))
+        .collect()
+}
+
+/// Returns the real training sequences of one seed; those of a smaller number are among those of a larger one.
 fn choose(real: &[Labelled], count: usize, base_seed: u64, index: usize) -> Vec<&Labelled> {
     let mut all: Vec<&Labelled> = real.iter().collect();
     all.shuffle(&mut seed::rng(Stream::BenchmarkChoice, &[base_seed, index as u64]));
@@ -284,21 +320,46 @@ mod tests {
     use super::super::segmenter::otsu::Otsu;
     use super::*;
 
+    fn material() -> Material {
+        let real = discs(6, 3, 1);
+        Material { unlabelled: real.clone(), real, synthetic: discs(4, 1, 2), test: discs(3, 3, 3) }
+    }
+
+    #[test]
+    fn a_pupil_learns_from_its_teacher_and_numbers_of_sequences_are_nested() {
+        let mut material = material();
+        // Labels that nobody looks at.
+        material.unlabelled.iter_mut().for_each(|s| s.labels.fill(0));
+        let experiment = Experiment::of(&["self_training".to_owned(), "pseudo_labels".to_owned()]).unwrap();
+        let setup = Setup { material: &material, segmenter: &Otsu, base_seed: 5, workers: 1 };
+        let mut steps = 0;
+        let grid = experiment.grid(3, &[1, 4, 6]);
+        let count = &mut |event| steps += u64::from(matches!(event, TrialEvent::Step));
+        let trained = run(&setup, &grid, count).unwrap();
+        assert_eq!((steps, trained.len()), (setup.steps(&grid), 27));
+        let all = Trials::by_number(&experiment, &trained, &tested(&material.test), &[], &[1, 4, 6]);
+        assert_eq!(all.iter().map(Trials::n_real).collect::<Vec<_>>(), [1, 4, 6]);
+        for (few, many) in all[0].real_names().iter().zip(all[1].real_names()) {
+            assert!(few.iter().all(|name| many.contains(name)));
+        }
+        assert!(all.iter().all(|trials| trials.trained.len() == 9));
+    }
+
     #[test]
     fn every_arm_is_trained_with_every_seed_whatever_the_number_of_workers() {
-        let material = Material { real: discs(6, 3, 1), synthetic: discs(4, 1, 2), test: discs(3, 3, 3) };
+        let material = material();
         let experiment = Experiment::standard();
         let once = |workers| {
             let setup =
-                Setup { material: &material, segmenter: &Otsu, real_sequences: 2, base_seed: 5, workers };
+                Setup { material: &material, segmenter: &Otsu, base_seed: 5, workers };
             let mut steps = 0;
             let count = &mut |event| steps += usize::from(matches!(event, TrialEvent::Step));
-            let trained = run(&setup, &experiment.grid(3), count).unwrap();
+            let trained = run(&setup, &experiment.grid(3, &[2]), count).unwrap();
             assert_eq!(steps, 9 * Otsu.steps());
             Trials::new(experiment.clone(), trained, tested(&material.test), pictures(&material.test))
         };
         let trials = once(1);
-        assert_eq!(trials.trained.iter().map(|t| t.task).collect::<Vec<_>>(), experiment.grid(3));
+        assert_eq!(trials.trained.iter().map(|t| t.task).collect::<Vec<_>>(), experiment.grid(3, &[2]));
         assert!(trials.trained.iter().all(|trained| trained.counts.len() == 3));
         assert!(trials.pictures.iter().all(|p| p.found.len() == 3));
         assert!(trials.real_names().iter().all(|names| names.len() == 2));
@@ -324,18 +385,17 @@ mod tests {
             1
         }
 
-        fn fit(&self, _: &[&Pool], _: u64, _: &mut dyn FnMut()) -> Result<Box<dyn Fitted>, BenchmarkError> {
+        fn fit(&self, _: &Lesson, _: u64, _: &mut dyn FnMut()) -> Result<Box<dyn Fitted>, BenchmarkError> {
             panic!("CUDA out of memory. Tried to allocate 20.00 GiB")
         }
     }
 
     #[test]
     fn what_ends_a_worker_is_told() {
-        let material = Material { real: discs(6, 3, 1), synthetic: discs(4, 1, 2), test: discs(3, 3, 3) };
-        let setup =
-            Setup { material: &material, segmenter: &Greedy, real_sequences: 2, base_seed: 5, workers: 2 };
+        let material = material();
+        let setup = Setup { material: &material, segmenter: &Greedy, base_seed: 5, workers: 2 };
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run(&setup, &Experiment::standard().grid(3), &mut |_| ())
+            run(&setup, &Experiment::standard().grid(3, &[2]), &mut |_| ())
         }));
         assert!(ended.unwrap_err().downcast_ref::<&str>().is_some_and(|text| text.contains("out of memory")));
     }

@@ -43,13 +43,17 @@ impl Preset {
     /// A resolution that is no power of two gives a configuration that fails its check.
     pub fn config(self, domains: usize, frames: usize, resolution: usize) -> Config {
         let levels = (resolution.max(4).ilog2() - 1) as usize;
-        let (generator, discriminator) = match self {
+        let (mut generator, discriminator) = match self {
             Self::Auto if resolution <= TINY_PX => tiny_networks(levels),
             Self::Tiny => tiny_networks(levels),
             Self::Auto | Self::Small => small_networks(levels),
             Self::Paper => published_networks(levels, Wiring::Paper),
             Self::Original => published_networks(levels, Wiring::Original),
         };
+        if self == Self::Auto {
+            // Camera noise is one of each frame; a movie that had grain was not learned without, and the phantom loses nothing.
+            generator.grain_gain = 1.0;
+        }
         let training = match self {
             Self::Auto => auto_recipe(resolution),
             Self::Tiny => tiny_recipe(),

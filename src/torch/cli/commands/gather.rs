@@ -10,7 +10,6 @@ use lapsegan_core::cli::{Common, Failure, Outcome};
 use lapsegan_core::output::{OutputKind, PendingFolder};
 use serde_json::json;
 
-use crate::benchmark::arms::Experiment;
 use crate::benchmark::conclude::conclude;
 use crate::benchmark::shards::{self, BenchmarkIdentity};
 
@@ -55,7 +54,7 @@ pub fn execute(args: &GatherArgs) -> Outcome {
     let files = args.parts.iter().fold(Outputs::new(common), |files, part| files.reads("PART", part));
     let _locks = files.writes("--output", args.output.as_path(), OutputKind::Benchmark).claim()?;
     let mut record = Record::begin("segment-benchmark", common);
-    let gathered = shards::gather(&args.parts, &Experiment::standard())?;
+    let gathered = shards::gather(&args.parts)?;
     let BenchmarkIdentity { plan, settings, seed, .. } = &gathered.identity;
     if common.dry_run {
         return Ok(json!({ "dry_run": true, "settings": settings, "data": plan, "seed": seed }));
@@ -71,12 +70,12 @@ pub fn execute(args: &GatherArgs) -> Outcome {
         record.input(&part.display().to_string(), part)?;
     }
     let folder = PendingFolder::create(&args.output, OutputKind::Benchmark, common.overwrite)?;
-    let summary = conclude(folder.path(), &gathered.trials, plan, settings, *seed, &gathered.synthetic)?;
-    let mut result = summary.to_short_json();
+    let curve = conclude(folder.path(), &gathered.trials, plan, settings, *seed, &gathered.synthetic)?;
+    let mut result = curve.to_short_json();
     result["output"] = json!(args.output);
     result["notes"] = json!(plan.notes);
     record.write(folder.path(), settings, &gathered.devices.join(", "), &result)?;
     folder.finish()?;
-    say(&summary.table());
+    say(&curve.table());
     Ok(result)
 }

@@ -14,7 +14,6 @@ use lapsegan_core::plate::Plate;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::benchmark::arms::Experiment;
 use crate::benchmark::conclude::conclude;
 use crate::benchmark::endpoints::PRIMARY;
 use crate::benchmark::plates;
@@ -45,6 +44,11 @@ pub struct RunArgs {
     /// Synthetic plate with labels
     #[arg(long, value_name = "PLATE", help_heading = "Input")]
     synthetic: PathBuf,
+
+    /// Settings that were declared before, as TOML: arms, real_sequences, seeds, train.steps
+    /// and what else --set takes
+    #[arg(long, value_name = "FILE", conflicts_with = "config", help_heading = "Input")]
+    plan: Option<PathBuf>,
 
     /// Folder for scores.json, report.html and run.json
     #[arg(long, value_name = "DIR", help_heading = "Output")]
@@ -78,9 +82,20 @@ struct Flags {
     #[serde(rename = "channels")]
     channel: Vec<String>,
 
-    /// Real labelled sequences to train on, drawn per seed [default: 8]
-    #[arg(long, value_name = "N", help_heading = "Experiment")]
-    real_sequences: Option<usize>,
+    /// Ways of training that are compared with real sequences alone [default:
+    /// synthetic,both]
+    ///
+    /// real_strong: real ones, strongly augmented. synthetic, both (half and half),
+    /// both_third, both_four_fifths: with synthetic ones. pretrained: synthetic ones
+    /// first. pseudo_labels, self_training: unlabelled real ones, labelled by a
+    /// threshold of fluorescence, or by what real_strong learned.
+    #[arg(long, value_name = "ARM,..", value_delimiter = ',', help_heading = "Experiment")]
+    arms: Vec<String>,
+
+    /// Real labelled sequences to train on, drawn per seed: a number, or several to
+    /// see how many are needed; 0 for all [default: 8]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', help_heading = "Experiment")]
+    real_sequences: Vec<usize>,
 
     /// Synthetic sequences to use at most; 0 for all [default: 0]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
@@ -121,17 +136,11 @@ pub fn execute(args: &RunArgs) -> Outcome {
 
 fn benchmark(args: &RunArgs) -> Outcome {
     let common = &args.common;
+    let declared = args.plan.as_deref().or(common.config.as_deref());
     let mut settings =
-        settings::resolve(&BenchmarkSettings::quick(), common.config.as_deref(), &common.set, &args.flags)?;
+        settings::resolve(&BenchmarkSettings::quick(), declared, &common.set, &args.flags)?;
     settings.check()?;
-    let experiment = Experiment::standard();
-    let grid = experiment.grid(settings.seeds);
-    let tasks = args.shard.map_or_else(|| grid.clone(), |s| shards::share(&grid, s.index, s.of));
-    if let Some(shard) = args.shard.filter(|_| tasks.is_empty()) {
-        let message = format!("--shard {shard}: there are {} cells", grid.len());
-        return Err(Failure::usage(message, "take as many parts as there are arms times seeds, or fewer"));
-    }
-
+    let experiment = settings.experiment()?;
     let _locks = Outputs::new(common)
         .reads("--real", &args.real)
         .reads("--synthetic", &args.synthetic)
@@ -141,6 +150,13 @@ fn benchmark(args: &RunArgs) -> Outcome {
     let wanted = Some(settings.label.as_str()).filter(|name| !name.is_empty());
     settings.label = real.any_label(wanted)?.name.clone();
     let plan = plates::plan(&real, &synthetic, &settings)?;
+    let grid = experiment.grid(settings.seeds, &plan.n_real);
+    let tasks = args.shard.map_or_else(|| grid.clone(), |s| shards::share(&grid, s.index, s.of));
+    if let Some(shard) = args.shard.filter(|_| tasks.is_empty()) {
+        let message = format!("--shard {shard}: there are {} cells", grid.len());
+        let hint = "take as many parts as there are arms times seeds times numbers of sequences, or fewer";
+        return Err(Failure::usage(message, hint));
+    }
     // One thread per training: trainings run side by side, and a network this small gains nothing from more.
     let device = device::select(&common.device, 1)?;
     let device_name = device::name(device);
@@ -158,7 +174,7 @@ fn benchmark(args: &RunArgs) -> Outcome {
     record.input("real", &args.real)?;
     record.input("synthetic", &args.synthetic)?;
 
-    let total = plan.n_real_train + plan.n_synthetic + plan.n_test;
+    let total = plan.n_real_train + plan.n_unlabelled + plan.n_synthetic + plan.n_test;
     let bar = Progress::new("reading sequences", total as u64, common.quiet);
     let material = plates::read(&real, &synthetic, &plan, &settings, &mut || bar.step())?;
     bar.finish();
@@ -167,7 +183,6 @@ fn benchmark(args: &RunArgs) -> Outcome {
     let setup = Setup {
         material: &material,
         segmenter: &segmenter,
-        real_sequences: settings.real_sequences,
         base_seed: common.seed,
         workers: if device.is_cuda() { 1 } else { common.thread_count() },
     };
@@ -193,9 +208,9 @@ fn benchmark(args: &RunArgs) -> Outcome {
         shard.write(folder.path())?;
         (json!({ "shard": format!("{index}/{of}"), "cells": tasks }), None)
     } else {
-        let trials = Trials::new(experiment, trained, test, pictures);
-        let summary = conclude(folder.path(), &trials, &plan, &settings, seed, &synthetic)?;
-        (summary.to_short_json(), Some(summary.table()))
+        let trials = Trials::by_number(&experiment, &trained, &test, &pictures, &plan.n_real);
+        let curve = conclude(folder.path(), &trials, &plan, &settings, seed, &synthetic)?;
+        (curve.to_short_json(), Some(curve.table()))
     };
     result["output"] = json!(args.output);
     result["notes"] = json!(notes);
@@ -213,7 +228,13 @@ fn show(bar: &Progress, event: TrialEvent) {
         TrialEvent::Step => bar.step(),
         TrialEvent::Scored { task, mean_ap } => {
             let ap = mean_ap.map_or_else(|| "undefined".to_owned(), |ap| format!("{ap:.3}"));
-            bar.line(&format!("arm {}, seed {}: {} {ap}", task.arm.name, task.seed, PRIMARY.title));
+            bar.line(&format!(
+                "arm {}, seed {}, {} real: {} {ap}",
+                task.arm.name,
+                task.seed,
+                task.n_real,
+                PRIMARY.title
+            ));
         }
     }
 }

@@ -13,7 +13,6 @@ use crate::training::state::State;
 use crate::training::stats::Accumulator;
 use crate::transfer::upload;
 use lapsegan_core::json_diff::differences;
-use lapsegan_core::plate::PlateMeta;
 use lapsegan_core::plate::labelled::LabelledSequence;
 
 impl Checkpoint {
