@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def tiff_phantom():
 
 
 def changed(plate, name, change):
-    """A phantom whose images are `change(channel, image, cells, random)`."""
+    """A phantom whose images are `change(channel, image, cells, position, random)`."""
     source, folder = tiff_phantom(), WORK / f"{name}-tiff"
     random = np.random.default_rng(0)
     for channel in ("brightfield", "gfp"):
@@ -63,7 +64,7 @@ def changed(plate, name, change):
             cells = read((source / "cells" / inside).with_suffix(".png"))
             target = folder / channel / inside
             target.parent.mkdir(parents=True, exist_ok=True)
-            image = change(channel, tifffile.imread(file).astype(float), cells, random)
+            image = change(channel, tifffile.imread(file).astype(float), cells, inside.parts[0], random)
             tifffile.imwrite(target, np.clip(np.rint(image), 0, 65535).astype(np.uint16))
     images = {channel: folder / channel for channel in ("brightfield", "gfp")}
     prepare(plate, images, {"cells": source / "cells"}, "--structure", f"structure={source / 'structure'}")
@@ -72,14 +73,14 @@ def changed(plate, name, change):
 def sparse(plate):
     """One cell in 20 has a fluorescent spot of 1 px sigma; of the rest only the background is seen."""
 
-    def spots(channel, image, cells, random):
+    def spots(channel, image, cells, position, random):
         if channel == "brightfield":
             return image
         found = np.full(cells.shape, float(np.median(image))) + random.normal(0, 3, cells.shape)
         rows, columns = np.indices(cells.shape)
         for cell in np.unique(cells[cells > 0]):
-            # By number, so that a cell keeps its spot from frame to frame.
-            if int(cell) * 2654435761 % 2**32 < 2**32 / 20:
+            # By name, so that a cell keeps its spot from frame to frame.
+            if zlib.crc32(f"{position} {cell}".encode()) < 2**32 / 20:
                 row, column = (axis[cells == cell].mean() for axis in (rows, columns))
                 found += 2000 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 2)
         return found
@@ -89,7 +90,7 @@ def sparse(plate):
 
 def low(plate):
     """A thirtieth of the contrast, under camera noise of 3 grey levels."""
-    flat = lambda _, image, __, random: image.mean() + 0.03 * (image - image.mean()) + random.normal(0, 3, image.shape)
+    flat = lambda _, image, *rest: image.mean() + 0.03 * (image - image.mean()) + rest[-1].normal(0, 3, image.shape)
     changed(plate, "low", flat)
 
 

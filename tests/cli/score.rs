@@ -131,3 +131,83 @@ fn files_meet_by_name_and_one_sided_ones_are_an_error_unless_it_is_said() {
     let score = ["score", "--truth", truth.to_str().unwrap(), "--prediction", other.to_str().unwrap()];
     fail("evaluate", &score, 65, &["have the same name or number", "apple.png, pear.png"]);
 }
+
+#[test]
+fn edges_merges_sizes_and_a_row_per_image_stand_beside_the_scores() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let text = |name: &str| at(name).to_str().unwrap().to_owned();
+    // Two cells side by side, which the second prediction merges.
+    let cells = |merged: bool| {
+        Array2::from_shape_fn((16, 16), |(y, x)| match x {
+            2..6 if (4..12).contains(&y) => 1_u16,
+            6..10 if (4..12).contains(&y) => {
+                if merged {
+                    1
+                } else {
+                    2
+                }
+            }
+            _ => 0,
+        })
+    };
+    for t in 0..2 {
+        png::write(&at("truth").join(format!("t{t}.png")), cells(false).view()).unwrap();
+        png::write(&at("pred").join(format!("t{t}.png")), cells(t == 1).view()).unwrap();
+    }
+    let (truth, pred, csv) = (text("truth"), text("pred"), text("scores.csv"));
+    let score = ["score", "--truth", &truth, "--prediction", &pred];
+    let found = succeed("segment-benchmark", &[&score[..], &["--csv", &csv]].concat());
+    assert_eq!((&found["merges"], &found["splits"]), (&1.into(), &0.into()));
+    assert_eq!(found["inputs"]["boundary_tolerance"], serde_json::json!({ "um": null, "px": 2.0 }));
+    let boundary = found["boundary_f"].as_f64().unwrap();
+    assert!((0.8..1.0).contains(&boundary) && found["pairs"][0]["boundary_f"] == 1.0, "{boundary}");
+    assert_eq!(found["by_size"][0]["n_true"], 4);
+    assert!(found["tracking"].is_null());
+    let rows = std::fs::read_to_string(&csv).unwrap();
+    let lines: Vec<&str> = rows.lines().collect();
+    assert_eq!(lines.len(), 3, "{rows}");
+    assert!(lines[0].starts_with("name,frame,n_true") && lines[1].starts_with("t0.png,0,2,2,2,0,0,1.000000"));
+    assert!(lines[2].ends_with(",1,0"), "{rows}");
+
+    fail("segment-benchmark", &[&score[..], &["--csv", &csv]].concat(), 73, &["scores.csv", "--overwrite"]);
+    succeed("segment-benchmark", &[&score[..], &["--csv", &csv, "--overwrite"]].concat());
+    let with = |more: &[&str]| [&score[..], more].concat();
+    fail("segment-benchmark", &with(&["--boundary-tolerance", "1"]), 65, &["--pixel-size"]);
+    fail("segment-benchmark", &with(&["--pixel-size", "0"]), 2, &["micrometres above 0"]);
+    let small = ["--boundary-tolerance", "0.01", "--pixel-size", "0.1"];
+    fail("segment-benchmark", &with(&small), 65, &["0.100 pixels"]);
+    let um = succeed("segment-benchmark", &with(&["--pixel-size", "0.1"]));
+    assert_eq!(um["inputs"]["boundary_tolerance"], serde_json::json!({ "um": 0.5, "px": 5.0 }));
+}
+
+#[test]
+fn links_are_scored_of_plates_and_of_folders_with_lists_of_tracks() {
+    let dir = tempfile::tempdir().unwrap();
+    let truth = phantom(dir.path(), "truth.ome.zarr", "1", &[]);
+    let scores = succeed("evaluate", &["score", "--truth", &truth, "--prediction", &truth]);
+    assert_eq!((&scores["tracking"]["tra"], &scores["tracking"]["lnk"]), (&1.0.into(), &1.0.into()));
+    assert!(scores["tracking"]["n_links"].as_u64().unwrap() > 0);
+
+    let at = |name: &str| dir.path().join(name);
+    let frame = |ids: [u16; 2]| {
+        Array2::from_shape_fn((8, 16), |(_, x)| match x {
+            1..6 => ids[0],
+            9..14 => ids[1],
+            _ => 0,
+        })
+    };
+    for (folder, list, ids) in [("gt", "man_track.txt", [1, 2]), ("res", "res_track.txt", [2, 1])] {
+        png::write(&at(folder).join("t0.png"), frame([1, 2]).view()).unwrap();
+        png::write(&at(folder).join("t1.png"), frame(ids).view()).unwrap();
+        std::fs::write(at(folder).join(list), "1 0 1 0\n2 0 1 0\n").unwrap();
+    }
+    let paths = ["gt", "res"].map(|name| at(name).to_str().unwrap().to_owned());
+    let score = ["score", "--truth", &paths[0], "--prediction", &paths[1]];
+    let scores = succeed("evaluate", &score);
+    // All cells are found, and both exchange their names.
+    assert_eq!((&scores["pooled"]["det"], &scores["tracking"]["lnk"]), (&1.0.into(), &0.0.into()));
+    assert_eq!(scores["tracking"]["redundant"], 2);
+    std::fs::write(at("res/res_track.txt"), "1 0 1 7\n").unwrap();
+    fail("evaluate", &score, 65, &["res_track.txt", "the parent 7 of track 1 is no track"]);
+}

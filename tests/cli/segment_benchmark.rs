@@ -173,19 +173,22 @@ fn several_arms_beside_several_numbers_of_real_sequences_are_a_curve_also_in_par
     let folder = tempfile::tempdir().unwrap();
     let [real, synthetic] = plates(folder.path());
     let plan = text(folder.path().join("plan.toml"));
-    let declared = "arms = [\"both\", \"pretrained\", \"real_strong\", \"self_training\"]\nreal_sequences = [4, 1]\n";
+    let declared =
+        "arms = [\"both\", \"pretrained\", \"real_strong\", \"self_training\"]\nreal_sequences = [4, 1]\n";
     std::fs::write(&plan, declared).unwrap();
     let path = |name: &str| text(folder.path().join(name));
     let benchmark = |name: &str, more: &[&str]| {
         let output = path(name);
-        let inputs = ["run", "--real", &real, "--synthetic", &synthetic, "--output", &output, "--plan", &plan];
+        let inputs =
+            ["run", "--real", &real, "--synthetic", &synthetic, "--output", &output, "--plan", &plan];
         let small = ["--steps", "4", "--batch", "4", "--device", "cpu"];
         run(PROGRAM, &[&inputs[..], &small, more].concat())
     };
     let one = benchmark("one", &[]);
     let (log, found) = (stderr(&one), result(&one));
     assert!(log.contains("1 real and the synthetic sequences are worth"), "{log}");
-    let numbers: Vec<u64> = found["curve"].as_array().unwrap().iter().map(|p| p["n_real"].as_u64().unwrap()).collect();
+    let numbers: Vec<u64> =
+        found["curve"].as_array().unwrap().iter().map(|p| p["n_real"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 4]);
     let against: Vec<&String> = found["curve"][1]["differences"].as_object().unwrap().keys().collect();
     for name in ["both - real", "both - real_strong", "both - self_training", "pretrained - real"] {
@@ -269,7 +272,7 @@ fn flags_win_over_set_which_wins_over_a_file() {
     let layers = ["--config", &file, "--set", "train.batch=4", "--set", "seeds=5", "--seeds", "6"];
     let plan = succeed(PROGRAM, &[&inputs[..], &layers, &["--steps", "7", "--channel", "phase"]].concat());
     let settings = &plan["settings"];
-    assert_eq!((&settings["seeds"], &settings["real_sequences"]), (&6.into(), &5.into()));
+    assert_eq!((&settings["seeds"], &settings["real_sequences"]), (&6.into(), &serde_json::json!([5])));
     assert_eq!((&settings["train"]["steps"], &settings["train"]["batch"]), (&7.into(), &4.into()));
     assert_eq!((&settings["channels"][0], &settings["allow_leakage"]), (&"phase".into(), &false.into()));
     assert_eq!(plan["cells"].as_array().unwrap().len(), 18);

@@ -48,9 +48,12 @@ fn every_sequence_scores_as_expected() {
             Some(rows) if !rows.is_empty() => parents(of_prediction),
             _ => BTreeMap::new(),
         };
-        let links = linked(&tables.iter().collect::<Vec<_>>(), [&parents(&case["gt_tracks"]), &of_prediction]);
+        let links =
+            linked(&tables.iter().collect::<Vec<_>>(), [&parents(&case["gt_tracks"]), &of_prediction]);
         let reference = &case["reference_py_ctcmetrics"];
-        for (key, got) in [("AOGM_ED", links.redundant), ("AOGM_EA", links.lacking), ("AOGM_EC", links.changed)] {
+        for (key, got) in
+            [("AOGM_ED", links.redundant), ("AOGM_EA", links.lacking), ("AOGM_EC", links.changed)]
+        {
             if let Some(expected) = reference[key].as_u64() {
                 assert_eq!(got, expected, "{name} {key}");
                 compared += 1;

@@ -219,7 +219,8 @@ fn look(pair: &Pair, tracked: bool, disc: &Disc) -> Result<Found, ScoreError> {
         });
         tables.push(table);
     }
-    let links = tracked.then(|| linked(&tables.iter().collect::<Vec<_>>(), [&pair.truth.parents, &pair.prediction.parents]));
+    let links = tracked
+        .then(|| linked(&tables.iter().collect::<Vec<_>>(), [&pair.truth.parents, &pair.prediction.parents]));
     Ok(Found { name: pair.name.clone(), frames, tables, links, sides })
 }
 
@@ -256,8 +257,26 @@ impl Sum {
 
 /// Columns of a table of images.
 const COLUMNS: [&str; 20] = [
-    "name", "frame", "n_true", "n_pred", "tp50", "fp50", "fn50", "ap50", "ap75", "mean_ap", "f1_50", "pq50", "aji",
-    "aji_plus", "dice", "seg", "det", "boundary_f", "merges", "splits",
+    "name",
+    "frame",
+    "n_true",
+    "n_pred",
+    "tp50",
+    "fp50",
+    "fn50",
+    "ap50",
+    "ap75",
+    "mean_ap",
+    "f1_50",
+    "pq50",
+    "aji",
+    "aji_plus",
+    "dice",
+    "seg",
+    "det",
+    "boundary_f",
+    "merges",
+    "splits",
 ];
 
 /// Returns one row per image as CSV; a score that is not defined is left empty.

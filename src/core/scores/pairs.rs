@@ -187,7 +187,9 @@ impl Pairs {
     /// Returns the size of a pixel in micrometres, where it is known.
     pub fn pixel_size_um(&self) -> Option<f64> {
         match self {
-            Self::Plates { truth, prediction, .. } => truth.meta.pixel_size_um.or(prediction.meta.pixel_size_um),
+            Self::Plates { truth, prediction, .. } => {
+                truth.meta.pixel_size_um.or(prediction.meta.pixel_size_um)
+            }
             Self::Files(_) => None,
         }
     }

@@ -19,7 +19,8 @@ impl Sizes {
     /// Adds the objects of an image.
     pub fn add(&mut self, table: &OverlapTable) {
         let mut truth: Vec<Measured> = table.truth.iter().map(|object| (object.pixels, 0)).collect();
-        let mut prediction: Vec<Measured> = table.prediction.iter().map(|object| (object.pixels, 0)).collect();
+        let mut prediction: Vec<Measured> =
+            table.prediction.iter().map(|object| (object.pixels, 0)).collect();
         for k in THRESHOLDS_IN_20THS {
             for pair in pairs(table, k) {
                 let overlap = table.overlaps[pair];
@@ -38,7 +39,8 @@ impl Sizes {
         areas.sort_unstable();
         let Some(&largest) = areas.last() else { return Vec::new() };
         // Up to and with these areas; a third begins above the one before.
-        let mut ends = vec![areas[areas.len().div_ceil(3) - 1], areas[(2 * areas.len()).div_ceil(3) - 1], largest];
+        let mut ends =
+            vec![areas[areas.len().div_ceil(3) - 1], areas[(2 * areas.len()).div_ceil(3) - 1], largest];
         ends.dedup();
         let mut from = 0;
         let mut classes = Vec::new();
@@ -98,7 +100,10 @@ mod tests {
         assert_eq!(thirds[0].ap, [0.0; N_THRESHOLDS]);
         assert_eq!(thirds[1].mean_ap, 1.0);
         // 3 of 4 pixels: from 0.8 on neither of the two has a partner.
-        assert_eq!((thirds[2].tp, thirds[2].fp), ([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]));
+        assert_eq!(
+            (thirds[2].tp, thirds[2].fp),
+            ([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
+        );
         assert_eq!(thirds[2].ap[6], 0.0);
     }
 

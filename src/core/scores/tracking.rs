@@ -153,9 +153,16 @@ mod tests {
     use super::*;
     use crate::labels;
 
-    fn of(truth: &[ndarray::Array2<u32>], prediction: &[ndarray::Array2<u32>], p: [&[(u32, u32)]; 2]) -> Linked {
-        let tables: Vec<OverlapTable> =
-            truth.iter().zip(prediction).map(|(t, p)| OverlapTable::new(t.view(), p.view()).unwrap()).collect();
+    fn of(
+        truth: &[ndarray::Array2<u32>],
+        prediction: &[ndarray::Array2<u32>],
+        p: [&[(u32, u32)]; 2],
+    ) -> Linked {
+        let tables: Vec<OverlapTable> = truth
+            .iter()
+            .zip(prediction)
+            .map(|(t, p)| OverlapTable::new(t.view(), p.view()).unwrap())
+            .collect();
         let [t, p] = p.map(|pairs| pairs.iter().copied().collect());
         linked(&tables.iter().collect::<Vec<_>>(), [&t, &p])
     }

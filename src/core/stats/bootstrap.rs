@@ -122,7 +122,8 @@ pub fn estimate(
 /// Returns twice the smaller share of values on either side of 0, which no finite number of them makes 0; `None` without
 /// values.
 fn chance(values: &[f64]) -> Option<f64> {
-    let least = values.iter().filter(|v| **v <= 0.0).count().min(values.iter().filter(|v| **v >= 0.0).count());
+    let least =
+        values.iter().filter(|v| **v <= 0.0).count().min(values.iter().filter(|v| **v >= 0.0).count());
     (!values.is_empty()).then(|| (2.0 * (least + 1) as f64 / (values.len() + 1) as f64).min(1.0))
 }
 

@@ -109,8 +109,17 @@ pub const SELF_TRAINING: Arm = Arm::plain(
 .strong();
 
 /// All arms that can be asked for.
-pub const ALL: [Arm; 9] =
-    [REAL, REAL_STRONG, SYNTHETIC, BOTH, BOTH_THIRD, BOTH_FOUR_FIFTHS, PRETRAINED, PSEUDO_LABELS, SELF_TRAINING];
+pub const ALL: [Arm; 9] = [
+    REAL,
+    REAL_STRONG,
+    SYNTHETIC,
+    BOTH,
+    BOTH_THIRD,
+    BOTH_FOUR_FIFTHS,
+    PRETRAINED,
+    PSEUDO_LABELS,
+    SELF_TRAINING,
+];
 
 /// A difference that is reported: scores of `arm` less scores of `against`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +143,10 @@ impl Contrast {
             (BOTH, REAL) => format!("Adding synthetic sequences to {n_real} real ones"),
             (SYNTHETIC, REAL) => format!("Training on synthetic sequences instead of {n_real} real ones"),
             (arm, against) => {
-                format!("With {n_real} real ones, training as in arm {} instead of arm {}", arm.name, against.name)
+                format!(
+                    "With {n_real} real ones, training as in arm {} instead of arm {}",
+                    arm.name, against.name
+                )
             }
         }
     }
@@ -159,7 +171,11 @@ impl Serialize for Task {
 
 impl std::fmt::Display for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "training of arm {} with seed {} and {} real sequences", self.arm.name, self.seed, self.n_real)
+        write!(
+            f,
+            "training of arm {} with seed {} and {} real sequences",
+            self.arm.name, self.seed, self.n_real
+        )
     }
 }
 
@@ -195,10 +211,14 @@ impl Experiment {
                 experiment = experiment.with(arm);
             }
         }
+        // The question comes first.
+        experiment.contrasts.sort_by_key(|contrast| contrast.arm != BOTH);
         if experiment.arms.contains(&BOTH) {
             let rivals = [REAL_STRONG, PSEUDO_LABELS, SELF_TRAINING];
             let there = rivals.into_iter().filter(|rival| experiment.arms.contains(rival));
-            experiment.contrasts.extend(there.map(|against| Contrast { arm: BOTH, against }).collect::<Vec<_>>());
+            experiment
+                .contrasts
+                .extend(there.map(|against| Contrast { arm: BOTH, against }).collect::<Vec<_>>());
         }
         Ok(experiment)
     }
@@ -268,7 +288,9 @@ mod tests {
     #[test]
     fn what_uses_no_real_sequence_is_trained_once_for_all_numbers_of_them() {
         let grid = Experiment::standard().grid(1, &[1, 4]);
-        let of = |name| grid.iter().filter(|task| task.arm.name == name).map(|task| task.n_real);
+        let of = |name: &'static str| {
+            grid.iter().filter(move |task| task.arm.name == name).map(|task| task.n_real)
+        };
         assert_eq!(of("both").collect::<Vec<_>>(), [1, 4]);
         assert_eq!(of("synthetic").collect::<Vec<_>>(), [1]);
     }

@@ -78,7 +78,8 @@ fn grid(side: i64, draws: &mut ChaCha8Rng) -> Tensor {
     let scale = SCALE.powf(draws.random_range(-1.0..1.0));
     let shear = draws.random_range(-SHEAR..SHEAR);
     let (sin, cos) = angle.sin_cos();
-    let matrix = [cos * scale, (shear * cos - sin) * scale, 0.0, sin * scale, (shear * sin + cos) * scale, 0.0];
+    let matrix =
+        [cos * scale, (shear * cos - sin) * scale, 0.0, sin * scale, (shear * sin + cos) * scale, 0.0];
     let matrix = Tensor::from_slice(&matrix.map(|value| value as f32)).view([1, 2, 3]);
     let affine = Tensor::affine_grid_generator(&matrix, [1, 1, side, side], false);
     let shifts: Vec<f32> = (0..2 * BENDS * BENDS).map(|_| (BEND * normal(draws)) as f32).collect();
@@ -131,7 +132,8 @@ mod tests {
     fn equal_draws_change_alike_and_others_do_not() {
         let sequences = discs(2, 1, 1);
         let pool = Pool::new(&sequences).frames(Device::Cpu);
-        let once = |key| example(&pool, 32, Augmentation::Strong, &mut seed::rng(Stream::SegmenterCrops, &[key]));
+        let once =
+            |key| example(&pool, 32, Augmentation::Strong, &mut seed::rng(Stream::SegmenterCrops, &[key]));
         assert_eq!(once(1), once(1));
         assert_ne!(once(1).0, once(2).0);
     }

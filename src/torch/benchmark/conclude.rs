@@ -71,7 +71,8 @@ mod tests {
 
     fn outputs_of(experiment: &Experiment, n_real: &[usize]) -> (Value, Value, String) {
         let real = discs(6, 3, 1);
-        let material = Material { unlabelled: real.clone(), real, synthetic: discs(4, 1, 2), test: discs(4, 3, 3) };
+        let material =
+            Material { unlabelled: real.clone(), real, synthetic: discs(4, 1, 2), test: discs(4, 3, 3) };
         let setup = Setup { material: &material, segmenter: &Otsu, base_seed: 5, workers: 2 };
         let settings = BenchmarkSettings::quick();
         let trained = run(&setup, &experiment.grid(settings.seeds, n_real), &mut |_| ()).unwrap();
@@ -86,10 +87,11 @@ mod tests {
 
     #[test]
     fn a_fourth_arm_is_one_line_and_stands_in_all_outputs() {
-        let (scores, table, page) = outputs(
-            &Experiment::standard()
-                .with(Arm::plain("real_twice", "", &[PoolKind::Real, PoolKind::Real])),
-        );
+        let (scores, table, page) = outputs(&Experiment::standard().with(Arm::plain(
+            "real_twice",
+            "",
+            &[PoolKind::Real, PoolKind::Real],
+        )));
         // The same pool twice has the same threshold, so that nothing changes.
         assert_eq!(scores["arms"]["real_twice"], scores["arms"]["real"]);
         assert!(scores["arms"]["real"]["estimates"]["dice"]["value"].as_f64().unwrap() > 0.5);
@@ -116,7 +118,10 @@ mod tests {
         assert_eq!(curve[0]["arms"]["synthetic"], curve[1]["arms"]["synthetic"]);
         assert!(curve[1]["differences"]["both - real"]["mean_ap"]["p_holm"].is_number());
         assert_eq!(several["labels_saved"][0]["n_real"], 2);
-        assert!(table["data"]["synthetic | both, 4 real"].is_object() && table["data"]["synthetic | both, 2 real"].is_object());
+        assert!(
+            table["data"]["synthetic | both, 4 real"].is_object()
+                && table["data"]["synthetic | both, 2 real"].is_object()
+        );
         for words in ["How many sequences must be labelled?", "synthetic sequences are worth"] {
             assert!(page.contains(words), "{words}");
         }
@@ -124,8 +129,7 @@ mod tests {
 
     #[test]
     fn a_further_arm_changes_nothing_for_the_others() {
-        let more = Experiment::standard()
-            .with(Arm::plain("synthetic_twice", "", &[PoolKind::Synthetic; 2]));
+        let more = Experiment::standard().with(Arm::plain("synthetic_twice", "", &[PoolKind::Synthetic; 2]));
         let ((three, ..), (four, ..)) = (outputs(&Experiment::standard()), outputs(&more));
         for arm in ["real", "synthetic", "both"] {
             assert_eq!(three["arms"][arm], four["arms"][arm]);

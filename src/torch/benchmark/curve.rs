@@ -77,7 +77,9 @@ fn saved(trials: &[Trials], points: &[Summary], settings: &BenchmarkSettings, ba
     let equals = estimate(&design, &bootstrap, |draw| {
         let of = |arm| trials.iter().map(|t| level(t, arm, draw)[0]).collect::<Option<Vec<f64>>>();
         match (of(REAL), of(BOTH)) {
-            (Some(real), Some(both)) => both.iter().map(|&ap| Some(number_for(ap, &numbers, &real))).collect(),
+            (Some(real), Some(both)) => {
+                both.iter().map(|&ap| Some(number_for(ap, &numbers, &real))).collect()
+            }
             _ => vec![None; numbers.len()],
         }
     });
@@ -147,7 +149,8 @@ impl Curve {
         }
         let interval = format!("{} % interval", (100.0 * self.primary().confidence).round());
         let header = ["real", "arm", PRIMARY.title, &interval, "change", "verdict"];
-        let rows: Vec<Vec<String>> = self.rows().map(|row| row.map(|text| text.replace('–', "-")).to_vec()).collect();
+        let rows: Vec<Vec<String>> =
+            self.rows().map(|row| row.map(|text| text.replace('–', "-")).to_vec()).collect();
         let worth: Vec<String> =
             self.saved.iter().filter_map(|saved| saved.sentence(self.primary().confidence)).collect();
         format!("{}\n{}\n", table(&header, &rows), worth.join("\n"))
@@ -160,7 +163,8 @@ impl Curve {
             shown.map(move |(arm, estimates)| {
                 let level = estimates.primary();
                 let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
-                let interval = level.interval.map_or_else(|| "–".to_owned(), |[l, h]| format!("{l:.3} to {h:.3}"));
+                let interval =
+                    level.interval.map_or_else(|| "–".to_owned(), |[l, h]| format!("{l:.3} to {h:.3}"));
                 let change = point.difference_of(*arm).and_then(|d| d.primary().value);
                 let change = change.map_or_else(String::new, |v| format!("{v:+.3}"));
                 let verdict = point.verdict_of(*arm).map_or_else(String::new, |v| v.words().to_owned());

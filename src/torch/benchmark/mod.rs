@@ -7,6 +7,8 @@
 pub mod arms;
 mod augment;
 pub mod conclude;
+#[cfg(test)]
+mod controls;
 pub mod crops;
 pub mod curve;
 pub mod endpoints;

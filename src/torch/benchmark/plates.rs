@@ -301,9 +301,11 @@ fn unlabelled(
     }
     let Some(channel) = channel else { return Ok(sequences) };
     let name = std::slice::from_ref(channel);
-    let fluorescence = View { channels: name, calibration: calibrations(&real.meta, name), label: view.label };
+    let fluorescence =
+        View { channels: name, calibration: calibrations(&real.meta, name), label: view.label };
     let bright: Vec<Labelled> = fluorescence.read(real, &indices, &mut || ())?;
-    let planes = bright.iter().flat_map(|s| s.image.outer_iter().map(|frame| frame.index_axis_move(Axis(0), 0)));
+    let planes =
+        bright.iter().flat_map(|s| s.image.outer_iter().map(|frame| frame.index_axis_move(Axis(0), 0)));
     let Some(settings) = RouteSettings::estimate(planes) else {
         return Err(BenchmarkError::input(
             format!("{}: no threshold parts cells from background in channel {channel}", real.path.display()),

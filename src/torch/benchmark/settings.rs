@@ -193,7 +193,8 @@ mod tests {
         json["real_sequences"] = 4.into();
         let settings: BenchmarkSettings = serde_json::from_value(json).unwrap();
         assert_eq!(settings.real_sequences, [4]);
-        let error = BenchmarkSettings { arms: vec!["magic".into()], ..settings }.check().unwrap_err().to_string();
+        let error =
+            BenchmarkSettings { arms: vec!["magic".into()], ..settings }.check().unwrap_err().to_string();
         assert!(super::super::arms::ALL.iter().all(|arm| error.contains(arm.name)), "{error}");
     }
 

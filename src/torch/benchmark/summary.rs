@@ -36,7 +36,12 @@ pub enum Verdict {
 impl Verdict {
     /// Returns the verdict on a difference between two arms; `p_holm` is its p value among those of other numbers of
     /// sequences, where there are any, and must be as rare as what lies outside of an interval.
-    fn of(difference: &Estimate, levels: [Option<&Estimate>; 2], p_holm: Option<f64>, confidence: f64) -> Self {
+    fn of(
+        difference: &Estimate,
+        levels: [Option<&Estimate>; 2],
+        p_holm: Option<f64>,
+        confidence: f64,
+    ) -> Self {
         if levels.iter().all(|level| level.is_some_and(learnt_nothing)) {
             return Self::NothingLearnt;
         }
@@ -191,8 +196,12 @@ impl Summary {
                 ),
                 Verdict::Helps => format!("{subject} helps: {change}."),
                 Verdict::Hurts => format!("{subject} hurts: {change}."),
-                Verdict::NoEvidence if difference.interval.is_some_and(|[_, high]| high < NEGLIGIBLE_GAIN) => {
-                    format!("{subject}: no evidence that it helps, and it gains less than {NEGLIGIBLE_GAIN}; {change}.")
+                Verdict::NoEvidence
+                    if difference.interval.is_some_and(|[_, high]| high < NEGLIGIBLE_GAIN) =>
+                {
+                    format!(
+                        "{subject}: no evidence that it helps, and it gains less than {NEGLIGIBLE_GAIN}; {change}."
+                    )
                 }
                 Verdict::NoEvidence => format!("{subject}: no evidence that it helps or hurts; {change}."),
             }
@@ -337,7 +346,8 @@ mod tests {
         assert_eq!(verdict(Some([-0.05, -0.009])), Verdict::Hurts);
         assert_eq!(verdict(Some([-0.05, 0.09])), Verdict::NoEvidence);
         assert_eq!(verdict(None), Verdict::NoEvidence);
-        let among_others = |p| Verdict::of(&estimate_of(Some([0.001, 0.04])), [Some(&level); 2], Some(p), 0.95);
+        let among_others =
+            |p| Verdict::of(&estimate_of(Some([0.001, 0.04])), [Some(&level); 2], Some(p), 0.95);
         assert_eq!([0.04, 0.06].map(among_others), [Verdict::Helps, Verdict::NoEvidence]);
     }
 
@@ -432,7 +442,10 @@ mod tests {
         assert!((value - 1.0).abs() < 1e-12);
         let of_both = summary.difference_of(BOTH).unwrap().primary().value.unwrap();
         assert!((of_both - 0.5).abs() < 1e-12);
-        assert!(summary.sentences()[2].starts_with("With 1 real ones, training as in arm both instead of arm synthetic helps"));
+        assert!(
+            summary.sentences()[2]
+                .starts_with("With 1 real ones, training as in arm both instead of arm synthetic helps")
+        );
     }
 
     #[test]

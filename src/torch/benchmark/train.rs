@@ -181,6 +181,7 @@ mod tests {
     use super::super::crops::drawn::discs;
     use super::*;
     use lapsegan_core::scores::counts::Counts;
+    use rand::Rng;
 
     fn settings() -> TrainSettings {
         TrainSettings { steps: 150, batch: 8, learning_rate: 1e-2, crop_px: 64, base_channels: 8, levels: 3 }
@@ -270,7 +271,12 @@ mod tests {
             let mut steps = 0;
             let network = train(&lesson, &short, Device::Cpu, 1, &mut || steps += 1);
             assert_eq!(steps, 4);
-            network.vs.variables().values().map(|w| w.abs().sum(tch::Kind::Double).double_value(&[])).sum::<f64>()
+            network
+                .vs
+                .variables()
+                .values()
+                .map(|w| w.abs().sum(tch::Kind::Double).double_value(&[]))
+                .sum::<f64>()
         };
         assert_ne!(weight(&[&first]), weight(&[]));
     }

@@ -237,7 +237,8 @@ fn trial(
     let others = || material.unlabelled.iter().filter(|s| !real_names.contains(&s.name));
     let key = seed::key(Stream::BenchmarkTraining, &[base_seed, seed as u64]);
     let taught = if arm.uses(PoolKind::Taught) {
-        let lesson = Lesson { before: Vec::new(), pools: vec![&real], augmentation: REAL_STRONG.augmentation };
+        let lesson =
+            Lesson { before: Vec::new(), pools: vec![&real], augmentation: REAL_STRONG.augmentation };
         label(&*segmenter.fit(&lesson, key, on_step)?, others())?
     } else {
         Vec::new()
@@ -251,8 +252,11 @@ fn trial(
         PoolKind::Thresholded => Some(&thresholded).filter(|pool| !pool.sequences.is_empty()),
     };
     let pools = |kinds: &[PoolKind]| kinds.iter().filter_map(pool).collect();
-    let lesson =
-        Lesson { before: pools(arm.pretrains_on), pools: pools(arm.trains_on), augmentation: arm.augmentation };
+    let lesson = Lesson {
+        before: pools(arm.pretrains_on),
+        pools: pools(arm.trains_on),
+        augmentation: arm.augmentation,
+    };
     let fitted = segmenter.fit(&lesson, key, on_step)?;
     let mut counts = Vec::with_capacity(material.test.len());
     let mut pictured = Vec::new();
@@ -350,8 +354,7 @@ mod tests {
         let material = material();
         let experiment = Experiment::standard();
         let once = |workers| {
-            let setup =
-                Setup { material: &material, segmenter: &Otsu, base_seed: 5, workers };
+            let setup = Setup { material: &material, segmenter: &Otsu, base_seed: 5, workers };
             let mut steps = 0;
             let count = &mut |event| steps += usize::from(matches!(event, TrialEvent::Step));
             let trained = run(&setup, &experiment.grid(3, &[2]), count).unwrap();

@@ -1,7 +1,7 @@
 //! Grain: noise of a camera, which is another in every frame, unlike that of the layers, which all frames share.
 
-use tch::nn::{Path, init};
 use tch::Tensor;
+use tch::nn::{Path, init};
 
 use super::config::ModelConfig;
 use super::equalized::STANDARD_NORMAL;
@@ -25,7 +25,8 @@ impl Grain {
         let (domains, gain) = (config.domains, config.generator.grain_gain);
         let resolution = config.resolution as i64;
         (gain > 0.0).then(|| {
-            let values = init(STANDARD_NORMAL, &[1, config.frames as i64, resolution, resolution], vs.device());
+            let values =
+                init(STANDARD_NORMAL, &[1, config.frames as i64, resolution, resolution], vs.device());
             Self {
                 strength: (vs / "grain").zeros("strength", &[1, domains as i64, 1, 1, 1]),
                 gain,
@@ -43,6 +44,10 @@ impl Grain {
         let grain = Tensor::stack(&drawn, 1) * (&self.strength * self.gain);
         let (domains, all) = (self.domains as i64, images.size()[1]);
         let grainy = images.narrow(1, 0, domains) + grain;
-        if domains == all { grainy } else { Tensor::cat(&[grainy, images.narrow(1, domains, all - domains)], 1) }
+        if domains == all {
+            grainy
+        } else {
+            Tensor::cat(&[grainy, images.narrow(1, domains, all - domains)], 1)
+        }
     }
 }

@@ -127,7 +127,10 @@ pub fn execute(args: &ScoreArgs) -> Outcome {
     let settings = settings::resolve(&base, None, &[], &args.flags)?;
     let ScoreSettings { label, split, missing, pixel_size, boundary_tolerance } = settings;
     if let Some(wrong) = pixel_size.filter(|size| !(*size > 0.0 && size.is_finite())) {
-        return Err(Failure::usage(format!("--pixel-size {wrong}: expected micrometres above 0"), "such as 0.1"));
+        return Err(Failure::usage(
+            format!("--pixel-size {wrong}: expected micrometres above 0"),
+            "such as 0.1",
+        ));
     }
     let pairs = Pairs::open(&args.truth, &args.prediction, label.as_deref(), split, missing)?;
     let tolerance = Tolerance::new(boundary_tolerance, pixel_size.or(pairs.pixel_size_um()))?;

@@ -137,8 +137,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
 fn benchmark(args: &RunArgs) -> Outcome {
     let common = &args.common;
     let declared = args.plan.as_deref().or(common.config.as_deref());
-    let mut settings =
-        settings::resolve(&BenchmarkSettings::quick(), declared, &common.set, &args.flags)?;
+    let mut settings = settings::resolve(&BenchmarkSettings::quick(), declared, &common.set, &args.flags)?;
     settings.check()?;
     let experiment = settings.experiment()?;
     let _locks = Outputs::new(common)
@@ -230,10 +229,7 @@ fn show(bar: &Progress, event: TrialEvent) {
             let ap = mean_ap.map_or_else(|| "undefined".to_owned(), |ap| format!("{ap:.3}"));
             bar.line(&format!(
                 "arm {}, seed {}, {} real: {} {ap}",
-                task.arm.name,
-                task.seed,
-                task.n_real,
-                PRIMARY.title
+                task.arm.name, task.seed, task.n_real, PRIMARY.title
             ));
         }
     }

@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::import::{self, ImportArgs};
-use super::train_settings::{arithmetic, free_memory, identify, labelled_names, labelled_sequences, part_that_fits, resolve};
+use super::train_settings::{
+    arithmetic, free_memory, identify, labelled_names, labelled_sequences, part_that_fits, resolve,
+};
 use crate::cli::device;
 use crate::cli::out_of_memory::guard;
 use crate::training::Preset;
