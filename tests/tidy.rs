@@ -83,6 +83,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "core::side_file",
             "core::stats",
             "core::plate",
+            "core::input",
             "core::labels",
             "core::scores",
             "core::report",

@@ -13,6 +13,7 @@ pub mod crops;
 pub mod curve;
 pub mod endpoints;
 mod error;
+pub mod external;
 pub mod multiqc;
 pub mod page;
 pub mod plates;

@@ -78,7 +78,7 @@ pub fn judge(
     let lesson = Lesson { before: Vec::new(), pools: vec![&pool], augmentation: Augmentation::Standard };
     let fitted = segmenter.fit(&lesson, seed, on_step)?;
     let compare = |sequence: &Labelled| -> Result<Counts, BenchmarkError> {
-        let found = fitted.predict(sequence.image.view())?;
+        let found = fitted.predict(&[sequence.image.view()])?.remove(0);
         Ok(Counts::of_frames(found.view(), sequence.labels.view())?)
     };
     let mut learned = Counts::default();

@@ -45,14 +45,14 @@ pub trait Segmenter: Sync {
 
 /// A trained segmenter.
 pub trait Fitted {
-    /// Returns the labels of the frames of a sequence; ids need not be linked over frames.
+    /// Returns the labels of the frames of sequences; ids need not be linked over frames.
     ///
     /// # Shapes
-    /// `image` `[T, C, H, W]`, as in [`Labelled`](super::crops::Labelled); result `[T, H, W]`, 0 for background.
+    /// `images` `[T, C, H, W]` each, as in [`Labelled`](super::crops::Labelled); results `[T, H, W]`, 0 for background.
     ///
     /// # Errors
     /// [`BenchmarkError`] where no labels can be made.
-    fn predict(&self, image: ArrayView4<f32>) -> Result<Array3<u32>, BenchmarkError>;
+    fn predict(&self, images: &[ArrayView4<f32>]) -> Result<Vec<Array3<u32>>, BenchmarkError>;
 }
 
 #[cfg(test)]
@@ -95,13 +95,16 @@ pub(super) mod otsu {
     }
 
     impl Fitted for Threshold {
-        fn predict(&self, image: ArrayView4<f32>) -> Result<Array3<u32>, BenchmarkError> {
-            let bright = image.index_axis(Axis(1), 0).mapv(|value| value > self.0);
-            let mut labels = Array3::zeros(bright.dim());
-            for (mut to, frame) in labels.axis_iter_mut(Axis(0)).zip(bright.axis_iter(Axis(0))) {
-                to.assign(&components(frame, Neighbours::Four).0);
-            }
-            Ok(labels)
+        fn predict(&self, images: &[ArrayView4<f32>]) -> Result<Vec<Array3<u32>>, BenchmarkError> {
+            let one = |image: &ArrayView4<f32>| {
+                let bright = image.index_axis(Axis(1), 0).mapv(|value| value > self.0);
+                let mut labels = Array3::zeros(bright.dim());
+                for (mut to, frame) in labels.axis_iter_mut(Axis(0)).zip(bright.axis_iter(Axis(0))) {
+                    to.assign(&components(frame, Neighbours::Four).0);
+                }
+                labels
+            };
+            Ok(images.iter().map(one).collect())
         }
     }
 }

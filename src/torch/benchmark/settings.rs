@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::BenchmarkError;
-use super::arms::Experiment;
+use super::arms::{Arm, Augmentation, Experiment};
 use super::train::TrainSettings;
 use super::unet::UNetConfig;
 use lapsegan_core::labels::codec::DecodeSettings;
@@ -32,7 +32,10 @@ pub struct BenchmarkSettings {
     pub synthetic_sequences: usize,
     /// Trainings per arm, at least 3.
     pub seeds: usize,
-    /// The training, the same in every arm.
+    /// Program that trains and predicts instead of the U-Net, see [`super::external`]; empty for the U-Net.
+    #[serde(default)]
+    pub segmenter: String,
+    /// The training of the U-Net, the same in every arm.
     pub train: TrainSettings,
     /// From maps to labels.
     pub decode: DecodeSettings,
@@ -54,6 +57,7 @@ impl BenchmarkSettings {
             real_sequences: vec![8],
             synthetic_sequences: 0,
             seeds: 3,
+            segmenter: String::new(),
             train: TrainSettings {
                 steps: 300,
                 batch: 16,
@@ -88,7 +92,16 @@ impl BenchmarkSettings {
     /// [`BenchmarkError::Setting`] naming the first setting out of range.
     pub fn check(&self) -> Result<(), BenchmarkError> {
         let train = &self.train;
-        self.experiment()?;
+        let experiment = self.experiment()?;
+        let ours = |arm: &&Arm| arm.augmentation == Augmentation::Strong || !arm.pretrains_on.is_empty();
+        if let Some(arm) = experiment.arms.iter().find(ours).filter(|_| !self.segmenter.is_empty()) {
+            return Err(BenchmarkError::Setting {
+                setting: "arms",
+                value: arm.name.into(),
+                expected: "real, synthetic, both, both_third, both_four_fifths or pseudo_labels where --segmenter is given: \
+                           a program augments and schedules by itself",
+            });
+        }
         let rules: [(&'static str, String, bool, &'static str); 11] = [
             (
                 "real_sequences",

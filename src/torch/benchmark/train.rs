@@ -77,8 +77,8 @@ struct FittedUNet {
 }
 
 impl Fitted for FittedUNet {
-    fn predict(&self, image: ArrayView4<f32>) -> Result<Array3<u32>, BenchmarkError> {
-        Ok(predict(&self.network, image, &self.decode))
+    fn predict(&self, images: &[ArrayView4<f32>]) -> Result<Vec<Array3<u32>>, BenchmarkError> {
+        Ok(images.iter().map(|image| predict(&self.network, *image, &self.decode)).collect())
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         let counts: Counts = discs(8, 1, 2)
             .iter()
             .map(|s| {
-                let found = fitted.predict(s.image.view()).unwrap();
+                let found = fitted.predict(&[s.image.view()]).unwrap().remove(0);
                 Counts::of_frames(s.labels.view(), found.view()).unwrap()
             })
             .sum();
@@ -228,7 +228,7 @@ mod tests {
         let fitted = segmenter().fit(&lesson(&[&Pool::new(&sequences)]), 7, &mut || ()).unwrap();
         let found: usize = discs(4, 1, 2)
             .iter()
-            .map(|s| fitted.predict(s.image.view()).unwrap().iter().filter(|id| **id > 0).count())
+            .map(|s| fitted.predict(&[s.image.view()]).unwrap()[0].iter().filter(|id| **id > 0).count())
             .sum();
         assert!(found > 1000, "{found} pixels");
     }

@@ -260,8 +260,8 @@ fn trial(
     let fitted = segmenter.fit(&lesson, key, on_step)?;
     let mut counts = Vec::with_capacity(material.test.len());
     let mut pictured = Vec::new();
-    for (at, sequence) in material.test.iter().enumerate() {
-        let found = fitted.predict(sequence.image.view())?;
+    let images: Vec<_> = material.test.iter().map(|sequence| sequence.image.view()).collect();
+    for (at, (sequence, found)) in material.test.iter().zip(fitted.predict(&images)?).enumerate() {
         let scored = Counts::of_frames(sequence.labels.view(), found.view());
         counts.push(scored.map_err(|e| e.at(&sequence.name))?);
         if at < PICTURES {
@@ -276,9 +276,10 @@ fn label<'a>(
     teacher: &dyn Fitted,
     sequences: impl Iterator<Item = &'a Labelled>,
 ) -> Result<Vec<Labelled>, BenchmarkError> {
-    sequences
-        .map(|sequence| Ok(Labelled { labels: teacher.predict(sequence.image.view())?, ..sequence.clone() }))
-        .collect()
+    let sequences: Vec<&Labelled> = sequences.collect();
+    let images: Vec<_> = sequences.iter().map(|sequence| sequence.image.view()).collect();
+    let labelled = |(labels, sequence): (_, &&Labelled)| Labelled { labels, ..(*sequence).clone() };
+    Ok(teacher.predict(&images)?.into_iter().zip(&sequences).map(labelled).collect())
 }
 
 /// Returns the real training sequences of one seed; those of a smaller number are among those of a larger one.

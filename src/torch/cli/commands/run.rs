@@ -16,7 +16,9 @@ use serde_json::json;
 
 use crate::benchmark::conclude::conclude;
 use crate::benchmark::endpoints::PRIMARY;
+use crate::benchmark::external::ExternalSegmenter;
 use crate::benchmark::plates;
+use crate::benchmark::segmenter::Segmenter;
 use crate::benchmark::settings::BenchmarkSettings;
 use crate::benchmark::shards::{self, BenchmarkIdentity, ShardRun};
 use crate::benchmark::train::UNetSegmenter;
@@ -105,7 +107,14 @@ struct Flags {
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<usize>,
 
-    /// Optimiser steps per training, equal in all arms [default: 300]
+    /// Program that trains and predicts instead of the small U-Net
+    ///
+    /// Called as PROGRAM train FOLDER and PROGRAM predict FOLDER, with images and
+    /// masks as TIFF; workflows/segmenters has programs for Cellpose and StarDist.
+    #[arg(long, value_name = "PROGRAM", help_heading = "Experiment")]
+    segmenter: Option<String>,
+
+    /// Optimiser steps per training of the U-Net, equal in all arms [default: 300]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     #[serde(rename = "train.steps")]
     steps: Option<usize>,
@@ -178,12 +187,16 @@ fn benchmark(args: &RunArgs) -> Outcome {
     let material = plates::read(&real, &synthetic, &plan, &settings, &mut || bar.step())?;
     bar.finish();
 
-    let segmenter = UNetSegmenter { train: settings.train, decode: settings.decode, device };
+    let unet = UNetSegmenter { train: settings.train, decode: settings.decode, device };
+    let external = ExternalSegmenter { program: settings.segmenter.clone() };
+    // A program takes the cores that it wants, as a network takes the GPU.
+    let (segmenter, alone): (&dyn Segmenter, bool) =
+        if settings.segmenter.is_empty() { (&unet, device.is_cuda()) } else { (&external, true) };
     let setup = Setup {
         material: &material,
-        segmenter: &segmenter,
+        segmenter,
         base_seed: common.seed,
-        workers: if device.is_cuda() { 1 } else { common.thread_count() },
+        workers: if alone { 1 } else { common.thread_count() },
     };
     let bar = Progress::new("training", setup.steps(&tasks), common.quiet);
     let trained = trials::run(&setup, &tasks, &mut |event| show(&bar, event))?;
