@@ -17,6 +17,7 @@ use super::steps::narrow;
 /// The whole recipe, every phase due in every iteration, and the rules change while it runs.
 fn everything(iterations: u64) -> Config {
     let mut config = narrow(Preset::Paper, 16, Precision::Float32);
+    config.model.generator.grain_gain = 1.0;
     let recipe = &mut config.training;
     recipe.kimg = (iterations * recipe.batch as u64) as f64 / 1000.0;
     (recipe.r1_interval, recipe.path_length.interval) = (1, 1);

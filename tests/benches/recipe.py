@@ -18,7 +18,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
@@ -171,10 +170,8 @@ def measure(name, seed):
     plate, folder = WORK / f"{name}.ome.zarr", WORK / f"{name}-{E['WAY']}-{E['KIMG']}-{seed}"
     threads, run_folder = ["--threads", E["THREADS"]], folder / "run"
     folder.mkdir(parents=True, exist_ok=True)
-    start = time.time()
     goal = ["--kimg", E["KIMG"], "--seed", seed, "--resume", *shlex.split(E["ARGS"])]
     run("train", "--data", plate, "--output", run_folder, *goal, *threads)
-    hours = (time.time() - start) / 3600
     checkpoints = sorted((run_folder / "checkpoints").glob("kimg_*.safetensors"))
     for plates, checkpoint in (("untrained", checkpoints[0]), ("synthetic", checkpoints[-1])):
         out = ["--output", folder / f"{plates}.ome.zarr", "--overwrite", "--label-route", "none"]
@@ -182,10 +179,13 @@ def measure(name, seed):
     ends = ["--untrained", folder / "untrained.ome.zarr", "--output", folder / "evaluation", "--overwrite"]
     run("evaluate", "--real", plate, "--synthetic", folder / "synthetic.ome.zarr", *ends, *threads)
     channels = json.loads((folder / "evaluation" / "metrics.json").read_text())["channels"]
-    last = json.loads((run_folder / "stats.jsonl").read_text().splitlines()[-1])
+    ticks = [json.loads(line) for line in (run_folder / "stats.jsonl").read_text().splitlines()]
+    last, kimg = ticks[-1], [0] + [tick["kimg"] for tick in ticks]
+    # Of the trainings alone, and of all calls where it was ended.
+    hours = sum(tick["s_per_kimg"] * (tick["kimg"] - before) for tick, before in zip(ticks, kimg)) / 3600
     row = {"set": name, "way": E["WAY"], "seed": seed, "kimg": float(E["KIMG"]), "hours": round(hours, 2)}
     found = {c["name"]: {m["key"]: m for m in c["metrics"]}["swd_x1e3"]["relative_excess"] for c in channels}
-    row["excess"] = {channel: round(value, 3) for channel, value in found.items()}
+    row["excess"] = {channel: value and round(value, 3) for channel, value in found.items()}
     for statistic in ("spread", "variety"):
         row[statistic] = {k.split(" ", 1)[1]: round(v, 3) for k, v in last.items() if k.startswith(f"{statistic} ")}
     keep(row | {"device": f"{processor()}, {E['THREADS']} thread"})
@@ -209,6 +209,9 @@ def main():
     if "--table" in sys.argv:
         return table()
     WORK.mkdir(parents=True, exist_ok=True)
+    unknown = [name for name in sys.argv[1:] if name not in SETS]
+    if unknown:
+        sys.exit(f"{', '.join(unknown)}: expected some of {', '.join(SETS)}")
     for name in sys.argv[1:] or SETS:
         if name in FOLDERS and not (DATA / FOLDERS[name]).is_dir():
             print(f"{name}: skipped, no {FOLDERS[name]} in DATA={E['DATA']!r}")

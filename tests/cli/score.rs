@@ -7,6 +7,10 @@ use ndarray::Array2;
 
 use crate::support::programs::{fail, result, run, stderr, succeed};
 
+fn strs(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
+}
+
 fn phantom(dir: &Path, name: &str, seed: &str, more: &[&str]) -> String {
     let path = dir.join(name).to_str().unwrap().to_owned();
     let size = ["--positions", "3", "--frames-per-position", "4", "--seed", seed];
@@ -172,12 +176,14 @@ fn edges_merges_sizes_and_a_row_per_image_stand_beside_the_scores() {
 
     fail("segment-benchmark", &[&score[..], &["--csv", &csv]].concat(), 73, &["scores.csv", "--overwrite"]);
     succeed("segment-benchmark", &[&score[..], &["--csv", &csv, "--overwrite"]].concat());
-    let with = |more: &[&str]| [&score[..], more].concat();
-    fail("segment-benchmark", &with(&["--boundary-tolerance", "1"]), 65, &["--pixel-size"]);
-    fail("segment-benchmark", &with(&["--pixel-size", "0"]), 2, &["micrometres above 0"]);
+    let with = |more: &[&'static str]| {
+        [&score.map(str::to_owned)[..], &more.iter().map(|&m| m.to_owned()).collect::<Vec<_>>()].concat()
+    };
+    fail("segment-benchmark", &strs(&with(&["--boundary-tolerance", "1"])), 65, &["--pixel-size"]);
+    fail("segment-benchmark", &strs(&with(&["--pixel-size", "0"])), 2, &["micrometres above 0"]);
     let small = ["--boundary-tolerance", "0.01", "--pixel-size", "0.1"];
-    fail("segment-benchmark", &with(&small), 65, &["0.100 pixels"]);
-    let um = succeed("segment-benchmark", &with(&["--pixel-size", "0.1"]));
+    fail("segment-benchmark", &strs(&with(&small)), 65, &["0.100 pixels"]);
+    let um = succeed("segment-benchmark", &strs(&with(&["--pixel-size", "0.1"])));
     assert_eq!(um["inputs"]["boundary_tolerance"], serde_json::json!({ "um": 0.5, "px": 5.0 }));
 }
 
@@ -208,6 +214,17 @@ fn links_are_scored_of_plates_and_of_folders_with_lists_of_tracks() {
     // All cells are found, and both exchange their names.
     assert_eq!((&scores["pooled"]["det"], &scores["tracking"]["lnk"]), (&1.0.into(), &0.0.into()));
     assert_eq!(scores["tracking"]["redundant"], 2);
+    // A list that cannot be used costs the links, and nothing else.
     std::fs::write(at("res/res_track.txt"), "1 0 1 7\n").unwrap();
-    fail("evaluate", &score, 65, &["res_track.txt", "the parent 7 of track 1 is no track"]);
+    let doubted = succeed("evaluate", &score);
+    assert!(doubted["tracking"].is_null() && doubted["pooled"] == scores["pooled"]);
+    let warning = doubted["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("not scored") && warning.contains("the parent 7 of track 1 is no track"),
+        "{warning}"
+    );
+    std::fs::remove_file(at("res/res_track.txt")).unwrap();
+    assert!(
+        succeed("evaluate", &score)["warnings"][0].as_str().unwrap().contains("res has no list of tracks")
+    );
 }

@@ -19,13 +19,16 @@ use super::tracking::{Linked, linked};
 const TOLERANCE_UM: f64 = 0.5;
 /// The same in pixels where their size is not known.
 const TOLERANCE_PX: f64 = 2.0;
+/// Least and largest distance in pixels.
+const LEAST_PX: f64 = 1.0;
+const MOST_PX: f64 = 100.0;
 
 /// How far predicted edges may be from true ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Tolerance {
     /// In micrometres, where the size of a pixel is known.
     pub um: Option<f64>,
-    /// In pixels, at least 1.
+    /// In pixels, 1 to 100.
     pub px: f64,
 }
 
@@ -38,7 +41,9 @@ impl Tolerance {
     pub fn new(um: Option<f64>, pixel_size_um: Option<f64>) -> Result<Self, ScoreError> {
         let (wanted, pixel) = match (um, pixel_size_um) {
             (None, None) => return Ok(Self { um: None, px: TOLERANCE_PX }),
-            (None, Some(pixel)) => return Ok(Self::of(TOLERANCE_UM.max(pixel), pixel)),
+            (None, Some(pixel)) => {
+                return Ok(Self::of(TOLERANCE_UM.clamp(LEAST_PX * pixel, MOST_PX * pixel), pixel));
+            }
             (Some(wanted), Some(pixel)) => (wanted, pixel),
             (Some(wanted), None) => {
                 return Err(ScoreError::input(
@@ -47,7 +52,7 @@ impl Tolerance {
                 ));
             }
         };
-        if !(1.0..=100.0).contains(&(wanted / pixel)) {
+        if !(LEAST_PX..=MOST_PX).contains(&(wanted / pixel)) {
             return Err(ScoreError::input(
                 format!("a tolerance of {wanted} um is {:.3} pixels of {pixel} um", wanted / pixel),
                 "take 1 to 100 pixels",
@@ -196,7 +201,10 @@ pub fn score(
         seen: all.seen(),
         by_size: sizes.thirds(),
         pairs: each,
-        warnings: named.filter_map(|(side, watch)| watch.warning(side)).collect(),
+        warnings: named
+            .filter_map(|(side, watch)| watch.warning(side))
+            .chain(pairs.doubts().iter().cloned())
+            .collect(),
         images,
     })
 }

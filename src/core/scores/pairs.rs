@@ -53,6 +53,8 @@ pub struct FilePairs {
     /// Parents of both, where both folders have a list of tracks (of the Cell Tracking Challenge): their images are then the
     /// frames of one sequence.
     pub parents: Option<[BTreeMap<u32, u32>; 2]>,
+    /// Why links are not scored although there is a list of tracks.
+    pub doubts: Vec<String>,
 }
 
 /// What is done with images that only one of two folders has.
@@ -75,6 +77,27 @@ impl OneSided {
         ("skip", "They are left out, and listed"),
         ("empty", "The one that is missing counts as an image without object"),
     ];
+}
+
+impl FilePairs {
+    /// Reads the lists of tracks, where both folders have one and no frame is left out.
+    fn read_tracks(&mut self, truth: &Path, prediction: &Path) {
+        let found = [truth, prediction].map(parents_in);
+        let mut doubt = |why: String| self.doubts.push(format!("links over frames are not scored: {why}"));
+        match found {
+            [Ok(None), Ok(None)] => {}
+            [Ok(Some(of_truth)), Ok(Some(of_prediction))] => {
+                if self.left_out.iter().all(Vec::is_empty) {
+                    self.parents = Some([of_truth, of_prediction]);
+                } else {
+                    doubt("frames are left out; --missing empty keeps them".into());
+                }
+            }
+            [Err(error), _] | [_, Err(error)] => doubt(error.to_string()),
+            [_, Ok(None)] => doubt(format!("{} has no list of tracks", prediction.display())),
+            [Ok(None), _] => doubt(format!("{} has no list of tracks", truth.display())),
+        }
+    }
 }
 
 impl Pairs {
@@ -116,9 +139,9 @@ impl Pairs {
                 "leave out --split",
             )),
             (false, false) => {
-                let files = files(truth, prediction, missing)?;
-                let parents = parents_in(truth)?.zip(parents_in(prediction)?).map(<[_; 2]>::from);
-                Ok(Self::Files(FilePairs { parents, ..files }))
+                let mut files = files(truth, prediction, missing)?;
+                files.read_tracks(truth, prediction);
+                Ok(Self::Files(files))
             }
             (plate, _) => Err(ScoreError::input(
                 format!(
@@ -176,6 +199,14 @@ impl Pairs {
         matches!(self, Self::Plates { truth, .. } if truth.meta.frames > 1)
     }
 
+    /// Returns why links are not scored although there is a list of tracks.
+    pub fn doubts(&self) -> &[String] {
+        match self {
+            Self::Plates { .. } => &[],
+            Self::Files(files) => &files.doubts,
+        }
+    }
+
     /// Returns the parents of both sides where all pairs are the frames of one sequence.
     pub fn as_one_sequence(&self) -> Option<[&BTreeMap<u32, u32>; 2]> {
         match self {
@@ -188,7 +219,8 @@ impl Pairs {
     pub fn pixel_size_um(&self) -> Option<f64> {
         match self {
             Self::Plates { truth, prediction, .. } => {
-                truth.meta.pixel_size_um.or(prediction.meta.pixel_size_um)
+                let sizes = [truth.meta.pixel_size_um, prediction.meta.pixel_size_um];
+                sizes.into_iter().flatten().find(|size| *size > 0.0)
             }
             Self::Files(_) => None,
         }
@@ -304,6 +336,22 @@ fn show_the_same(a: (&Plate, &Sequence), b: (&Plate, &Sequence)) -> bool {
     }
 }
 
+/// Returns a name as what sorts like numbers: its digits as numbers, and the rest as text.
+fn numbers_in(name: &str) -> Vec<(u64, String)> {
+    let mut parts = vec![(0_u64, String::new())];
+    for c in name.chars() {
+        let last = parts.last_mut().expect("one part at least");
+        match c.to_digit(10) {
+            Some(digit) if last.1.is_empty() => {
+                last.0 = last.0.saturating_mul(10).saturating_add(digit.into())
+            }
+            Some(digit) => parts.push((digit.into(), String::new())),
+            None => last.1.push(c),
+        }
+    }
+    parts
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
@@ -354,14 +402,18 @@ fn files(truth: &Path, prediction: &Path, missing: OneSided) -> Result<FilePairs
                      against images without object",
                 ));
             }
-            Ok(FilePairs { pairs, left_out: Default::default(), parents: None })
+            Ok(FilePairs { pairs, left_out: Default::default(), parents: None, doubts: Vec::new() })
         }
-        OneSided::Skip => Ok(FilePairs { pairs, left_out: matched.left, parents: None }),
+        OneSided::Skip => Ok(FilePairs { pairs, left_out: matched.left, parents: None, doubts: Vec::new() }),
         OneSided::Empty => {
             let [truths, predictions] = matched.left;
             pairs.extend(truths.into_iter().map(|path| [Some(path), None]));
             pairs.extend(predictions.into_iter().map(|path| [None, Some(path)]));
-            Ok(FilePairs { pairs, left_out: Default::default(), parents: None })
+            // In the order of time, also where one side has a gap.
+            pairs.sort_by_key(|[truth, prediction]| {
+                truth.as_ref().or(prediction.as_ref()).map(|path| numbers_in(&file_name(path)))
+            });
+            Ok(FilePairs { pairs, left_out: Default::default(), parents: None, doubts: Vec::new() })
         }
     }
 }

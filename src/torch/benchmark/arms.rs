@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_are_outermost_in_the_grid_and_tasks_are_pairs_in_json() {
+    fn seeds_are_outermost_in_the_grid_and_tasks_are_triples_in_json() {
         let grid = Experiment::standard().grid(2, &[8]);
         let json = serde_json::to_value(&grid[2..4]).unwrap();
         assert_eq!((grid.len(), json), (6, serde_json::json!([[0, "both", 8], [1, "real", 8]])));

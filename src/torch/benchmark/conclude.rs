@@ -24,7 +24,7 @@ pub fn conclude(
     base_seed: u64,
     synthetic: &str,
 ) -> Result<Curve, BenchmarkError> {
-    let curve = curve(trials, settings, base_seed);
+    let curve = curve(trials, settings, plan.n_labels_of_generator, base_seed);
     let mut scores = curve.primary().to_json(&trials[0], plan, settings);
     curve.add_to(&mut scores);
     let table = multiqc::custom_content(&curve, synthetic);
@@ -53,6 +53,7 @@ mod tests {
             synthetic_label_route: None,
             n_real_train: 6,
             n_real: vec![2],
+            n_labels_of_generator: 0,
             n_unlabelled: 0,
             threshold_channel: None,
             n_synthetic: 4,

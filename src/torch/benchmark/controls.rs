@@ -9,9 +9,9 @@ use super::crops::drawn::discs;
 use super::curve::curve;
 use super::plates::Material;
 use super::settings::BenchmarkSettings;
-use super::summary::Verdict;
 use super::train::{TrainSettings, UNetSegmenter};
 use super::trials::{Setup, Trials, run, tested};
+use super::verdict::Verdict;
 
 /// Returns the verdicts on adding synthetic sequences to `n_real` real ones, and on training on them alone.
 fn verdicts(real: Vec<Labelled>, synthetic: Vec<Labelled>, n_real: usize) -> [Verdict; 2] {
@@ -25,7 +25,7 @@ fn verdicts(real: Vec<Labelled>, synthetic: Vec<Labelled>, n_real: usize) -> [Ve
     let experiment = Experiment::standard();
     let trained = run(&setup, &experiment.grid(settings.seeds, &[n_real]), &mut |_| ()).unwrap();
     let trials = Trials::by_number(&experiment, &trained, &tested(&material.test), &[], &[n_real]);
-    let curve = curve(&trials, &settings, 1);
+    let curve = curve(&trials, &settings, 0, 1);
     [BOTH, SYNTHETIC].map(|arm| curve.primary().verdict_of(arm).unwrap())
 }
 

@@ -8,6 +8,7 @@ use super::endpoints::PRIMARY;
 use super::settings::BenchmarkSettings;
 use super::summary::{Summary, level, summarise};
 use super::trials::Trials;
+use super::verdict::learnt_nothing;
 use lapsegan_core::report::plots::{LinePlot, Series};
 use lapsegan_core::report::summary::table;
 use lapsegan_core::report::{Table, TableCell};
@@ -16,7 +17,7 @@ use lapsegan_core::stats::bootstrap::{BootstrapSettings, Design, Estimate, estim
 /// What all trials say, a summary for each number of real sequences, and what synthetic sequences are worth in labels.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    /// Summaries by rising number of real sequences. The first one holds the primary verdict.
+    /// Summaries by rising number of real sequences. The first one stands for all where there is room for one.
     pub points: Vec<Summary>,
     /// Worth of the synthetic sequences beside each number of real ones; empty where there is one number only.
     pub saved: Vec<Saved>,
@@ -34,7 +35,9 @@ pub struct Saved {
 }
 
 /// Summarises trials of rising numbers of real sequences; verdicts are corrected for their number (Holm, 1979).
-pub fn curve(trials: &[Trials], settings: &BenchmarkSettings, base_seed: u64) -> Curve {
+///
+/// Synthetic sequences whose labels were learned from `n_labels` real ones have no worth beside fewer: they cost these.
+pub fn curve(trials: &[Trials], settings: &BenchmarkSettings, n_labels: usize, base_seed: u64) -> Curve {
     let mut points: Vec<Summary> =
         trials.iter().map(|trials| summarise(trials, settings, base_seed)).collect();
     if points.len() < 2 {
@@ -47,7 +50,8 @@ pub fn curve(trials: &[Trials], settings: &BenchmarkSettings, base_seed: u64) ->
             point.p_holm.push(adjusted);
         }
     }
-    let saved = saved(trials, &points, settings, base_seed);
+    let mut saved = saved(trials, &points, settings, base_seed);
+    saved.retain(|saved| saved.n_real >= n_labels);
     Curve { points, saved }
 }
 
@@ -67,7 +71,9 @@ fn holm(p: &[Option<f64>]) -> Vec<Option<f64>> {
 
 fn saved(trials: &[Trials], points: &[Summary], settings: &BenchmarkSettings, base_seed: u64) -> Vec<Saved> {
     let has = |arm| trials[0].experiment.arms.contains(&arm);
-    if !has(BOTH) || !has(REAL) {
+    let learnt =
+        |arm| points.iter().any(|point| point.level_of(arm).is_some_and(|level| !learnt_nothing(level)));
+    if !has(BOTH) || !has(REAL) || !learnt(REAL) {
         return Vec::new();
     }
     let design = Design::new(trials[0].test.iter().map(|s| s.group.as_str()), settings.seeds);
@@ -128,7 +134,7 @@ impl Saved {
 }
 
 impl Curve {
-    /// Returns the summary of the smallest number of real sequences, which was declared to decide.
+    /// Returns the summary of the smallest number of real sequences, which stands for all where there is room for one.
     ///
     /// # Panics
     /// Without trials.
@@ -158,9 +164,8 @@ impl Curve {
 
     /// Returns number, arm, score, interval, change against arm real, and verdict.
     fn rows(&self) -> impl Iterator<Item = [String; 6]> {
-        self.points.iter().enumerate().flat_map(|(at, point)| {
-            let shown = point.arms.iter().filter(move |(arm, _)| at == 0 || arm.depends_on_n());
-            shown.map(move |(arm, estimates)| {
+        self.points.iter().flat_map(|point| {
+            point.arms.iter().map(move |(arm, estimates)| {
                 let level = estimates.primary();
                 let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
                 let interval =
@@ -168,8 +173,14 @@ impl Curve {
                 let change = point.difference_of(*arm).and_then(|d| d.primary().value);
                 let change = change.map_or_else(String::new, |v| format!("{v:+.3}"));
                 let verdict = point.verdict_of(*arm).map_or_else(String::new, |v| v.words().to_owned());
-                let n = if arm.depends_on_n() { point.n_real.to_string() } else { "any".into() };
-                [n, arm.name.to_owned(), number(level.value), interval, change, verdict]
+                [
+                    point.n_real.to_string(),
+                    arm.name.to_owned(),
+                    number(level.value),
+                    interval,
+                    change,
+                    verdict,
+                ]
             })
         })
     }

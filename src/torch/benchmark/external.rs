@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView4, Axis};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayView4, Axis};
 use tempfile::TempDir;
 
 use super::BenchmarkError;
+use super::crops::{Labelled, Pool};
 use super::segmenter::{Fitted, Lesson, Segmenter};
 use lapsegan_core::error::DataError;
 use lapsegan_core::input::{image_file, tiff};
@@ -44,20 +45,21 @@ impl Segmenter for ExternalSegmenter {
         seed: u64,
         on_step: &mut dyn FnMut(),
     ) -> Result<Box<dyn Fitted>, BenchmarkError> {
-        let folder = TempDir::with_prefix("lapsegan-segmenter-").map_err(DataError::io(&std::env::temp_dir()))?;
+        let folder =
+            TempDir::with_prefix("lapsegan-segmenter-").map_err(DataError::io(&std::env::temp_dir()))?;
         let to = folder.path().join("train");
-        // The program draws frames, not pools: each pool is repeated until all have as many.
-        let frames = |at: usize| lesson.pools[at].sequences.iter().map(|s| s.labels.len_of(Axis(0))).sum::<usize>();
-        let most = (0..lesson.pools.len()).map(frames).max().unwrap_or(0);
+        // The program draws frames, not pools: each pool is gone through again until all have as many.
+        let frames = |pool: &Pool| -> Vec<(usize, usize)> {
+            let of =
+                |(at, s): (usize, &&Labelled)| (0..s.labels.len_of(Axis(0))).map(move |frame| (at, frame));
+            pool.sequences.iter().enumerate().flat_map(of).collect()
+        };
+        let most = lesson.pools.iter().map(|pool| frames(pool).len()).max().unwrap_or(0);
         for (at, pool) in lesson.pools.iter().enumerate() {
-            for again in 0..most / frames(at).max(1) {
-                for (number, sequence) in pool.sequences.iter().enumerate() {
-                    let name = format!("{at}-{again:04}-{number:06}");
-                    write_images(&to.join("images"), &name, sequence.image.view())?;
-                    for (frame, ids) in sequence.labels.outer_iter().enumerate() {
-                        write_mask(&to.join("masks").join(file(&name, frame)), ids)?;
-                    }
-                }
+            for (number, &(sequence, frame)) in frames(pool).iter().cycle().take(most).enumerate() {
+                let (sequence, name) = (pool.sequences[sequence], format!("{at}-{number:06}.tif"));
+                write_image(&to.join("images").join(&name), sequence.image.index_axis(Axis(0), frame))?;
+                write_mask(&to.join("masks").join(&name), sequence.labels.index_axis(Axis(0), frame))?;
             }
         }
         self.call("train", folder.path(), seed)?;
@@ -108,17 +110,23 @@ impl Fitted for FittedProgram {
         }
         std::fs::create_dir_all(folder.join("masks")).map_err(DataError::io(&folder))?;
         for (at, image) in images.iter().enumerate() {
-            write_images(&folder.join("images"), &format!("{at:06}"), *image)?;
+            for (frame, planes) in image.outer_iter().enumerate() {
+                write_image(&folder.join("images").join(file(at, frame)), planes)?;
+            }
         }
         self.segmenter.call("predict", self.folder.path(), self.seed)?;
         let one = |(at, image): (usize, &ArrayView4<f32>)| {
             let (frames, _, height, width) = image.dim();
             let mut labels = Array3::zeros((frames, height, width));
             for (frame, mut to) in labels.outer_iter_mut().enumerate() {
-                let ids = self.read_mask(&folder.join("masks").join(file(&format!("{at:06}"), frame)))?;
+                let ids = self.read_mask(&folder.join("masks").join(file(at, frame)))?;
                 if ids.dim() != (height, width) {
                     return Err(BenchmarkError::input(
-                        format!("--segmenter {}: masks of {:?} for images of {height} x {width}", self.segmenter.program, ids.dim()),
+                        format!(
+                            "--segmenter {}: masks of {:?} for images of {height} x {width}",
+                            self.segmenter.program,
+                            ids.dim()
+                        ),
                         "write masks of the size of their images",
                     ));
                 }
@@ -130,17 +138,15 @@ impl Fitted for FittedProgram {
     }
 }
 
-fn file(name: &str, frame: usize) -> PathBuf {
-    format!("{name}-{frame:04}.tif").into()
+/// Returns the name of a frame of a sequence.
+fn file(sequence: usize, frame: usize) -> PathBuf {
+    format!("{sequence:06}-{frame:04}.tif").into()
 }
 
-/// Writes the first channel of the frames of a sequence. `[T, C, H, W]`
-fn write_images(folder: &Path, name: &str, image: ArrayView4<f32>) -> Result<(), BenchmarkError> {
-    for (frame, planes) in image.outer_iter().enumerate() {
-        let counts = planes.index_axis(Axis(0), 0).mapv(|value| ((value + 0.5) / 2.0 * WHITE).round() as u16);
-        tiff::write(&folder.join(file(name, frame)), counts.view())?;
-    }
-    Ok(())
+/// Writes the first channel. `[C, H, W]`
+fn write_image(path: &Path, planes: ArrayView3<f32>) -> Result<(), BenchmarkError> {
+    let counts = planes.index_axis(Axis(0), 0).mapv(|value| ((value + 0.5) / 2.0 * WHITE).round() as u16);
+    Ok(tiff::write(path, counts.view())?)
 }
 
 /// Writes ids as 1, 2, ... `[H, W]`
@@ -171,7 +177,6 @@ impl FittedProgram {
 #[cfg(test)]
 mod tests {
     use super::super::arms::Augmentation;
-    use super::super::crops::Pool;
     use super::super::crops::drawn::discs;
     use super::*;
 
@@ -194,10 +199,15 @@ mod tests {
         // Keeps what it was given, and "finds" the masks of the first training frames.
         let script = r#"case $1 in
             train) ls "$2/train/images" > "$2/model"; cp "$2/model" "${0%/*}/seen"; echo "$LAPSEGAN_SEED" > "${0%/*}/seed" ;;
-            predict) for f in "$2"/predict/images/*; do cp "$2/train/masks/0-0000-${f##*/}" "$2/predict/masks/${f##*/}"; done ;;
+            predict)
+                for f in "$2"/predict/images/*; do
+                    n=$(basename "$f" .tif)
+                    at=$((2 * (1${n%-*} - 1000000) + 1${n#*-} - 10000))
+                    cp "$2/train/masks/0-$(printf %06d $at).tif" "$2/predict/masks/$n.tif"
+                done ;;
         esac"#;
         let segmenter = program(dir.path(), script);
-        let (few, many) = (discs(1, 1, 1), discs(4, 1, 2));
+        let (few, many) = (discs(3, 1, 1), discs(4, 1, 2));
         let (few, many) = (Pool::new(&few), Pool::new(&many));
         let fitted = segmenter.fit(&lesson(&[&many, &few]), 7, &mut || ()).unwrap();
         let seen = std::fs::read_to_string(dir.path().join("seen")).unwrap();
@@ -224,7 +234,10 @@ mod tests {
             found.map(|_| ()).unwrap_err().to_string()
         };
         let broken = error(&program(dir.path(), "echo out of luck >&2; exit 3"));
-        assert!(broken.contains("program.sh train: ended with") && broken.contains("out of luck"), "{broken}");
+        assert!(
+            broken.contains("program.sh train: ended with") && broken.contains("out of luck"),
+            "{broken}"
+        );
         let idle = error(&program(dir.path(), "exit 0"));
         assert!(idle.contains("program.sh predict: wrote no predict/masks/000000-0000.tif"), "{idle}");
         let none = error(&ExternalSegmenter { program: "/nowhere/at/all".into() });

@@ -26,5 +26,6 @@ pub mod summary;
 pub mod train;
 pub mod trials;
 pub mod unet;
+pub mod verdict;
 
 pub use error::BenchmarkError;

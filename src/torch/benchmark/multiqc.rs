@@ -38,11 +38,7 @@ pub fn custom_content(curve: &Curve, synthetic: &str) -> Value {
             if let Some(verdict) = summary.verdict_of(*arm) {
                 row.insert("verdict".into(), json!(verdict.words()));
             }
-            let beside = if several && arm.depends_on_n() {
-                format!(", {} real", summary.n_real)
-            } else {
-                String::new()
-            };
+            let beside = if several { format!(", {} real", summary.n_real) } else { String::new() };
             (format!("{sample} | {}{beside}", arm.name), Value::Object(row))
         })
     });

@@ -3,19 +3,22 @@
 use ndarray::{Array4, Axis};
 
 use super::curve::Curve;
-use super::endpoints::{ENDPOINTS, Estimates};
+use super::endpoints::{ENDPOINTS, Estimates, PRIMARY};
 use super::plates::BenchmarkPlan;
 use super::settings::BenchmarkSettings;
-use super::summary::Summary;
+use super::summary::{Summary, level};
 use super::trials::Trials;
 use lapsegan_core::report::html::Note;
 use lapsegan_core::report::plots::{IntervalPoint, IntervalRow};
 use lapsegan_core::report::{
     Figure, IntervalPlot, Page, Panel, ReportError, Table, TableCell, contact_sheet,
 };
+use lapsegan_core::stats::bootstrap::Draw;
 
 /// Narrower frames are enlarged to about this many pixels.
 const PICTURE_WIDTH: usize = 160;
+/// Held-out sequences in the table of the worst.
+const WORST: usize = 10;
 
 /// Returns the page.
 ///
@@ -65,14 +68,22 @@ pub fn page(
     page.table(&level_table(summary));
     page.table(&difference_table(summary));
     page.paragraph(
-        "AP is TP / (TP + FP + FN) of one-to-one matches at IoU 0.50, 0.55, ... 0.95, counts pooled over all held-out \
-         sequences (not COCO's area under a curve). All arms take the same number of optimiser steps. Intervals come \
-         from resampling groups of test sequences, sequences within groups, and seeds.",
+        &format!(
+            "AP is TP / (TP + FP + FN) of one-to-one matches at IoU 0.50, 0.55, ... 0.95, counts pooled over all held-out \
+             sequences (not COCO's area under a curve). {} Intervals come from resampling groups of test sequences, \
+             sequences within groups, and seeds.",
+            if settings.segmenter.is_empty() {
+                "All arms take the same number of optimiser steps.".to_owned()
+            } else {
+                format!("How long it trains is up to {}.", settings.segmenter)
+            }
+        ),
     );
 
     page.heading("What the arms found");
     let figures = pictures(trials)?;
     page.figures(&figures);
+    page.table(&worst(trials, summary.n_seeds));
 
     page.heading("Data and settings");
     page.table(&Table {
@@ -168,6 +179,30 @@ fn row(name: &str, estimates: &Estimates, signed: bool) -> Vec<TableCell> {
         TableCell { text, number: true, strong: false }
     });
     std::iter::once(TableCell::text(name)).chain(cells).collect()
+}
+
+/// Returns the held-out sequences in which the last arm is worst, with what every arm reaches there, mean over seeds.
+fn worst(trials: &Trials, n_seeds: usize) -> Table {
+    let arms = &trials.experiment.arms;
+    let mut rows: Vec<(f64, Vec<TableCell>)> = Vec::new();
+    for (index, sequence) in trials.test.iter().enumerate() {
+        let alone = Draw { sequences: vec![index], seeds: (0..n_seeds).collect() };
+        let reached: Vec<Option<f64>> = arms.iter().map(|&arm| level(trials, arm, &alone)[0]).collect();
+        let Some(Some(last)) = reached.last().copied() else { continue };
+        let name = TableCell::text(format!("{} ({})", sequence.name, sequence.group));
+        rows.push((last, std::iter::once(name).chain(reached.into_iter().map(TableCell::number)).collect()));
+    }
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let names = arms.iter().map(|arm| arm.name.to_owned());
+    Table {
+        caption: format!(
+            "{} of single sequences, those first where arm {} is worst",
+            PRIMARY.title,
+            arms.last().map_or("", |arm| arm.name)
+        ),
+        header: std::iter::once("sequence (group)".to_owned()).chain(names).collect(),
+        rows: rows.into_iter().take(WORST).map(|(_, row)| row).collect(),
+    }
 }
 
 fn pictures(trials: &Trials) -> Result<Vec<Figure>, ReportError> {

@@ -7,7 +7,7 @@ use super::BenchmarkError;
 use super::arms::PoolKind;
 use super::crops::Labelled;
 use super::settings::BenchmarkSettings;
-use lapsegan_core::labels::{RouteSettings, label_sequence};
+use lapsegan_core::labels::{ROUTE, RouteSettings, label_sequence, maps};
 use lapsegan_core::plate::compare::{Finding, Role, Scope, Severity, compare};
 use lapsegan_core::plate::labelled;
 use lapsegan_core::plate::{Calibration, Channel, Modality, Plate, PlateMeta, Split};
@@ -39,6 +39,8 @@ pub struct BenchmarkPlan {
     pub n_real_train: usize,
     /// Numbers of them that segmenters train on, rising.
     pub n_real: Vec<usize>,
+    /// Real sequences whose labels the generator learned its own from; 0 where synthetic labels come from elsewhere.
+    pub n_labels_of_generator: usize,
     /// Real training sequences that are read without their labels.
     pub n_unlabelled: usize,
     /// Channel whose threshold labels these, where an arm asks for that.
@@ -128,10 +130,31 @@ pub fn plan(
             train.len()
         ));
     }
+    let joint = synthetic.meta.label_route() == Some(maps::ROUTE);
+    let n_labels_of_generator = if joint { train.len() } else { 0 };
+    if joint && n_real[0] < n_labels_of_generator {
+        notes.push(format!(
+            "The generator learned its labels from {n_labels_of_generator} real sequences: beside fewer, the synthetic ones \
+             bring labels along that the other arms do not have."
+        ));
+    }
+    if !settings.segmenter.is_empty() && channels.len() > 1 {
+        return Err(BenchmarkError::input(
+            format!(
+                "--segmenter {} is given images of one channel, not {}",
+                settings.segmenter,
+                channels.join(", ")
+            ),
+            "name one --channel",
+        ));
+    }
     let threshold_channel =
         experiment.uses(PoolKind::Thresholded).then(|| threshold_channel(real)).transpose()?;
     let uses_unlabelled = threshold_channel.is_some() || experiment.uses(PoolKind::Taught);
     let n_unlabelled = if uses_unlabelled { real.indices(Split::Train).len() } else { 0 };
+    if threshold_channel.is_some() && real.meta.label_route() == Some(ROUTE) {
+        notes.push("The labels of the real plate came from such a threshold themselves: arm pseudo_labels knows the truth.".into());
+    }
     if uses_unlabelled && n_real.last() == Some(&n_unlabelled) {
         notes.push(
             "With all real sequences no unlabelled one is left: pseudo_labels trains on them as arm real does, and \
@@ -151,6 +174,7 @@ pub fn plan(
         synthetic_label_route: synthetic.meta.label_route().map(str::to_owned),
         n_real_train: train.len(),
         n_real,
+        n_labels_of_generator,
         n_unlabelled,
         threshold_channel,
         n_synthetic,
@@ -306,7 +330,7 @@ fn unlabelled(
     let bright: Vec<Labelled> = fluorescence.read(real, &indices, &mut || ())?;
     let planes =
         bright.iter().flat_map(|s| s.image.outer_iter().map(|frame| frame.index_axis_move(Axis(0), 0)));
-    let Some(settings) = RouteSettings::estimate(planes) else {
+    let Some(settings) = RouteSettings::estimate(planes).filter(RouteSettings::finds_two_classes) else {
         return Err(BenchmarkError::input(
             format!("{}: no threshold parts cells from background in channel {channel}", real.path.display()),
             "leave out arm pseudo_labels",

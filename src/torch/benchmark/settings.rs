@@ -153,6 +153,14 @@ impl BenchmarkSettings {
         if let Some((setting, value, _, expected)) = rules.into_iter().find(|rule| !rule.2) {
             return Err(BenchmarkError::Setting { setting, value, expected });
         }
+        let least = 2.0 * self.real_sequences.len() as f64 / (self.resamples + 1) as f64;
+        if self.real_sequences.len() > 1 && least > 1.0 - self.confidence {
+            return Err(BenchmarkError::Setting {
+                setting: "resamples",
+                value: self.resamples.to_string(),
+                expected: "so many that a difference can be told by chance: above 2 * numbers of sequences / (1 - confidence)",
+            });
+        }
         // Weights, their gradients and the two moments of Adam.
         let (base_channels, levels) = (train.base_channels, train.levels);
         let network = UNetConfig { in_channels: 1, base_channels, levels };

@@ -1,6 +1,5 @@
 //! What all trials say together: per arm and difference an estimate with an interval, and verdicts in words.
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::arms::{Arm, Contrast};
@@ -8,6 +7,7 @@ use super::endpoints::{ENDPOINTS, Estimates, PRIMARY};
 use super::plates::BenchmarkPlan;
 use super::settings::BenchmarkSettings;
 use super::trials::Trials;
+use super::verdict::{LEARNT, Verdict, learnt_nothing};
 use lapsegan_core::report::summary::table;
 use lapsegan_core::scores::counts::{Counts, Scores, mean_over_defined_images};
 use lapsegan_core::scores::matching::thresholds;
@@ -15,60 +15,6 @@ use lapsegan_core::stats::bootstrap::{BootstrapSettings, Design, Draw, Estimate,
 
 /// Gains up to this are not worth a generator: of an interval that ends below, the sentence says so.
 const NEGLIGIBLE_GAIN: f64 = 0.01;
-
-/// Average precision below which a segmenter has learnt nothing that could be compared.
-const LEARNT: f64 = 0.1;
-
-/// What the primary endpoint says about a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The whole interval of the difference lies above 0.
-    Helps,
-    /// The whole interval lies below 0.
-    Hurts,
-    /// Neither, or there is no interval.
-    NoEvidence,
-    /// Both arms stay below an average precision of 0.1, where differences say nothing about the data.
-    NothingLearnt,
-}
-
-impl Verdict {
-    /// Returns the verdict on a difference between two arms; `p_holm` is its p value among those of other numbers of
-    /// sequences, where there are any, and must be as rare as what lies outside of an interval.
-    fn of(
-        difference: &Estimate,
-        levels: [Option<&Estimate>; 2],
-        p_holm: Option<f64>,
-        confidence: f64,
-    ) -> Self {
-        if levels.iter().all(|level| level.is_some_and(learnt_nothing)) {
-            return Self::NothingLearnt;
-        }
-        if p_holm.is_some_and(|p| p > 1.0 - confidence) {
-            return Self::NoEvidence;
-        }
-        match difference.interval {
-            Some([low, _]) if low > 0.0 => Self::Helps,
-            Some([_, high]) if high < 0.0 => Self::Hurts,
-            _ => Self::NoEvidence,
-        }
-    }
-
-    /// Returns it for a table.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Helps => "helps",
-            Self::Hurts => "hurts",
-            Self::NoEvidence => "no evidence",
-            Self::NothingLearnt => "nothing learnt",
-        }
-    }
-}
-
-fn learnt_nothing(level: &Estimate) -> bool {
-    level.value.is_some_and(|value| value < LEARNT)
-}
 
 /// All numbers of a run.
 #[derive(Clone, Debug)]
@@ -178,8 +124,11 @@ impl Summary {
             let score = PRIMARY.title;
             let change = match (difference.value, difference.interval, &difference.no_interval) {
                 (Some(v), Some([low, high]), _) => format!(
-                    "{score} changes by {v:+.3} ({percent} % interval {low:+.3} to {high:+.3}; {} test groups, {} seeds)",
-                    self.n_groups, self.n_seeds
+                    "{score} changes by {v:+.3} ({percent} % interval {low:+.3} to {high:+.3}; {}{} test groups, {} seeds)",
+                    self.p_holm_of(contrast)
+                        .map_or_else(String::new, |p| format!("p {p:.3} among all numbers; ")),
+                    self.n_groups,
+                    self.n_seeds
                 ),
                 (Some(v), None, Some(why)) => format!("{score} changes by {v:+.3}, and {why}"),
                 _ => "AP is undefined, as there is no object in truth or prediction".to_owned(),
@@ -333,37 +282,6 @@ mod tests {
     use super::super::arms::{BOTH, Experiment, REAL, SYNTHETIC};
     use super::super::trials::{Tested, Trained};
     use super::*;
-
-    fn estimate_of(interval: Option<[f64; 2]>) -> Estimate {
-        Estimate { value: Some(0.02), interval, no_interval: None, p: None }
-    }
-
-    #[test]
-    fn a_verdict_needs_an_interval_on_one_side() {
-        let level = Estimate { value: Some(0.5), interval: None, no_interval: None, p: None };
-        let verdict = |interval| Verdict::of(&estimate_of(interval), [Some(&level); 2], None, 0.95);
-        assert_eq!(verdict(Some([0.001, 0.04])), Verdict::Helps);
-        assert_eq!(verdict(Some([-0.05, -0.009])), Verdict::Hurts);
-        assert_eq!(verdict(Some([-0.05, 0.09])), Verdict::NoEvidence);
-        assert_eq!(verdict(None), Verdict::NoEvidence);
-        let among_others =
-            |p| Verdict::of(&estimate_of(Some([0.001, 0.04])), [Some(&level); 2], Some(p), 0.95);
-        assert_eq!([0.04, 0.06].map(among_others), [Verdict::Helps, Verdict::NoEvidence]);
-    }
-
-    #[test]
-    fn arms_that_learnt_nothing_are_not_compared() {
-        let level = |value| Estimate { value: Some(value), interval: None, no_interval: None, p: None };
-        for interval in [Some([0.001, 0.04]), Some([-0.05, 0.009]), None] {
-            let verdict = |levels: [f64; 2]| {
-                let [arm, against] = levels.map(level);
-                Verdict::of(&estimate_of(interval), [Some(&arm), Some(&against)], None, 0.95)
-            };
-            assert_eq!(verdict([0.04, 0.099]), Verdict::NothingLearnt);
-            assert_ne!(verdict([0.04, 0.1]), Verdict::NothingLearnt);
-            assert_ne!(verdict([0.1, 0.04]), Verdict::NothingLearnt);
-        }
-    }
 
     #[test]
     fn nothing_learnt_stands_in_the_sentence_the_table_and_the_json() {

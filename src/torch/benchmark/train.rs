@@ -112,7 +112,12 @@ fn train(
         };
         let (mut images, mut targets) = (Vec::new(), Vec::new());
         for slot in 0..settings.batch {
-            let (image, target) = example(&pools[slot % pools.len()], crop, lesson.augmentation, &mut draws);
+            let (image, target) = example(
+                &pools[(step * settings.batch + slot) % pools.len()],
+                crop,
+                lesson.augmentation,
+                &mut draws,
+            );
             images.push(image);
             targets.push(target);
         }

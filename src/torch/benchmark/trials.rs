@@ -286,14 +286,12 @@ fn label<'a>(
 fn choose(real: &[Labelled], count: usize, base_seed: u64, index: usize) -> Vec<&Labelled> {
     let mut all: Vec<&Labelled> = real.iter().collect();
     all.shuffle(&mut seed::rng(Stream::BenchmarkChoice, &[base_seed, index as u64]));
-    all.truncate(count);
-    // Nothing can be learned from a choice without any object: one sequence is replaced by one that has some.
-    let empty = |s: &&Labelled| s.labels.iter().all(|&id| id == 0);
-    if all.iter().all(empty)
-        && let (Some(last), Some(other)) = (all.last_mut(), real.iter().find(|s| !empty(s)))
-    {
-        *last = other;
+    // Nothing can be learned from a choice without any object: one that has some is among all numbers.
+    if let Some(first) = all.iter().position(|s| s.labels.iter().any(|&id| id > 0)) {
+        let full = all.remove(first);
+        all.insert(0, full);
     }
+    all.truncate(count);
     all
 }
 
@@ -402,6 +400,22 @@ mod tests {
             run(&setup, &Experiment::standard().grid(3, &[2]), &mut |_| ())
         }));
         assert!(ended.unwrap_err().downcast_ref::<&str>().is_some_and(|text| text.contains("out of memory")));
+    }
+
+    #[test]
+    fn a_smaller_choice_is_part_of_a_larger_one_also_where_most_sequences_are_empty() {
+        let mut real = discs(12, 1, 1);
+        real[..9].iter_mut().for_each(|s| s.labels.fill(0));
+        let names =
+            |count, index| choose(&real, count, 0, index).iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+        for index in 0..10 {
+            for count in 1..12 {
+                let (few, more) = (names(count, index), names(count + 1, index));
+                assert!(few.iter().all(|name| more.contains(name)), "{few:?} {more:?}");
+            }
+        }
+        // The one that is among all is not the same for every seed.
+        assert!((1..10).any(|index| names(1, index) != names(1, 0)));
     }
 
     #[test]

@@ -51,3 +51,57 @@ impl Grain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::generator::Generator;
+    use super::super::noise::LayerNoise;
+    use super::*;
+    use crate::training::Preset;
+    use lapsegan_core::labels::maps::LabelMap;
+    use tch::nn::VarStore;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn every_frame_of_an_image_channel_has_its_own_and_label_maps_have_none() {
+        let mut config = Preset::Auto.config(2, 3, 16).model;
+        config.label_maps = vec![LabelMap::Foreground, LabelMap::Distance];
+        let mut vs = VarStore::new(Device::Cpu);
+        let generator = Generator::new(&vs.root(), &config);
+        let noise = LayerNoise::new(generator.draws(), 2, |_, _, shape| {
+            Tensor::randn(shape, (Kind::Float, Device::Cpu))
+        });
+        let layers = generator.noise_layers();
+        assert_eq!(noise.0.iter().map(Vec::len).collect::<Vec<_>>(), [layers + 1, layers + 1, layers]);
+        assert_eq!(noise.0[0][layers].size(), [2, 3, 16, 16]);
+        let ws = generator.broadcast(
+            &generator.map(&Tensor::zeros([2, config.generator.latent], (Kind::Float, Device::Cpu))),
+        );
+        let images = || tch::no_grad(|| generator.synthesise(&ws, &mut noise.source()));
+        let without = images();
+        tch::no_grad(|| {
+            let strength = vs.variables()["grain.strength"].shallow_clone();
+            let _ = strength.shallow_clone().fill_(0.5);
+        });
+        let grain = images() - without;
+        let std = |x: Tensor| x.std(false).double_value(&[]);
+        for (channel, frame) in [(0, 0), (0, 2), (1, 1)] {
+            let of_frame = std(grain.select(1, channel).select(1, frame));
+            assert!((of_frame - 0.5).abs() < 0.05, "{of_frame}");
+        }
+        // Frames and channels differ.
+        assert!(std(grain.select(1, 0).select(1, 0) - grain.select(1, 0).select(1, 1)) > 0.6);
+        assert!(std(grain.select(1, 0).select(1, 0) - grain.select(1, 1).select(1, 0)) > 0.6);
+        assert_eq!(grain.narrow(1, 2, 2).abs().max().double_value(&[]), 0.0);
+        vs.freeze();
+    }
+
+    #[test]
+    fn other_presets_have_none() {
+        let config = Preset::Tiny.config(2, 3, 16).model;
+        let vs = VarStore::new(Device::Cpu);
+        let generator = Generator::new(&vs.root(), &config);
+        assert_eq!(generator.draws().grain, None);
+        assert!(vs.variables().keys().all(|name| !name.contains("grain")));
+    }
+}

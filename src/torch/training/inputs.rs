@@ -149,6 +149,7 @@ mod tests {
     /// Tiny networks with the whole published recipe, two sequences per part.
     fn config(channels: usize) -> Config {
         let mut config = Preset::Tiny.config(channels, 3, 16);
+        config.model.generator.grain_gain = 1.0;
         config.training = Preset::Paper.config(channels, 3, 16).training;
         config.training.micro_batch = MicroBatch::Size(2);
         config.training.gradient_clip = 1e9;

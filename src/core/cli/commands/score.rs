@@ -24,8 +24,8 @@ use crate::scores::pairs::{OneSided, Pairs};
 /// before numbers and whatever tools append (_cp_masks, _mask), else by the numbers
 /// that differ. Scores come pooled over all frames and averaged over frames; the
 /// JSON says which file met which, and goes to stdout, and to --output where it is
-/// given. Links over frames (TRA, LNK) are scored for plates, and for folders with
-/// man_track.txt or res_track.txt.
+/// given. Links over frames (TRA, LNK) are scored for plates, and for folders that
+/// both have man_track.txt or res_track.txt.
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
     /// Plate or folder with the true labels

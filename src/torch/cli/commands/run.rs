@@ -56,7 +56,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
 
-    /// Train every N-th cell of the grid (arms x seeds) only, from cell I on
+    /// Train every N-th cell of the grid (arms x seeds x numbers) only, from cell I on
     ///
     /// Writes cells.json and no verdict; `segment-benchmark gather` puts all
     /// parts together.
@@ -149,7 +149,11 @@ fn benchmark(args: &RunArgs) -> Outcome {
     let mut settings = settings::resolve(&BenchmarkSettings::quick(), declared, &common.set, &args.flags)?;
     settings.check()?;
     let experiment = settings.experiment()?;
-    let _locks = Outputs::new(common)
+    let mut files = Outputs::new(common);
+    if let Some(plan) = &args.plan {
+        files = files.reads("--plan", plan);
+    }
+    let _locks = files
         .reads("--real", &args.real)
         .reads("--synthetic", &args.synthetic)
         .writes("--output", args.output.as_path(), OutputKind::Benchmark)
@@ -181,6 +185,9 @@ fn benchmark(args: &RunArgs) -> Outcome {
     let folder = PendingFolder::create(&args.output, OutputKind::Benchmark, common.overwrite)?;
     record.input("real", &args.real)?;
     record.input("synthetic", &args.synthetic)?;
+    if let Some(plan) = &args.plan {
+        record.input("plan", plan)?;
+    }
 
     let total = plan.n_real_train + plan.n_unlabelled + plan.n_synthetic + plan.n_test;
     let bar = Progress::new("reading sequences", total as u64, common.quiet);
