@@ -164,7 +164,7 @@ pub fn score(
     on_pair: &(dyn Fn() + Sync),
 ) -> Result<PairScores, ScoreError> {
     let disc = Disc::new(tolerance.px);
-    let found: Result<Vec<Found>, ScoreError> = (0..pairs.len())
+    let found: Vec<Result<Found, ScoreError>> = (0..pairs.len())
         .into_par_iter()
         .map(|index| {
             let found = look(&pairs.read(index)?, pairs.are_tracked(), &disc);
@@ -175,7 +175,8 @@ pub fn score(
     let (mut all, mut sizes) = (Sum::default(), Sizes::default());
     let (mut each, mut images) = (Vec::new(), Vec::new());
     let mut sides = [OneObject::default(); 2];
-    let found = found?;
+    // Of several errors the first pair's is told, whichever thread was faster.
+    let found: Vec<Found> = found.into_iter().collect::<Result<_, _>>()?;
     if let Some(parents) = pairs.as_one_sequence() {
         let tables: Vec<&OverlapTable> = found.iter().flat_map(|pair| &pair.tables).collect();
         all.links = Some(linked(&tables, parents));

@@ -20,7 +20,7 @@ pub enum PoolKind {
 
 /// What is done to examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Augmentation {
+pub enum AugmentationStrength {
     /// Crops, flips and quarter turns, gain and offset.
     Standard,
     /// Besides: any angle, scale, shear, bending, gamma, blur and noise.
@@ -39,17 +39,17 @@ pub struct Arm {
     /// Pools that the frames of a batch are drawn from in turn. A pool that is named twice gives twice as many.
     pub trains_on: &'static [PoolKind],
     /// What is done to examples.
-    pub augmentation: Augmentation,
+    pub augmentation: AugmentationStrength,
 }
 
 impl Arm {
     /// Returns an arm that trains on pools all the time, with standard augmentation.
     pub const fn plain(name: &'static str, what: &'static str, trains_on: &'static [PoolKind]) -> Self {
-        Self { name, what, pretrains_on: &[], trains_on, augmentation: Augmentation::Standard }
+        Self { name, what, pretrains_on: &[], trains_on, augmentation: AugmentationStrength::Standard }
     }
 
     const fn strong(self) -> Self {
-        Self { augmentation: Augmentation::Strong, ..self }
+        Self { augmentation: AugmentationStrength::Strong, ..self }
     }
 
     /// Returns whether it trains on a pool at any time.

@@ -5,7 +5,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
-use super::arms::Augmentation;
+use super::arms::AugmentationStrength;
 use super::crops::Frames;
 use crate::transfer::upload;
 
@@ -33,7 +33,7 @@ const BLURRED: f64 = 0.25;
 pub(super) fn example(
     pool: &Frames,
     crop: i64,
-    augmentation: Augmentation,
+    augmentation: AugmentationStrength,
     draws: &mut ChaCha8Rng,
 ) -> (Tensor, Tensor) {
     let frame = draws.random_range(0..pool.count()) as i64;
@@ -50,8 +50,8 @@ pub(super) fn example(
     let offset = draws.random_range(-OFFSET_JITTER..OFFSET_JITTER);
     let (image, target) = (moved(&pool.images) * gain + offset, moved(&pool.targets));
     match augmentation {
-        Augmentation::Standard => (image, target),
-        Augmentation::Strong => strong(&image, &target, draws),
+        AugmentationStrength::Standard => (image, target),
+        AugmentationStrength::Strong => strong(&image, &target, draws),
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let pool = Pool::new(&sequences).frames(Device::Cpu);
         let mut draws = seed::rng(Stream::SegmenterCrops, &[1]);
         for _ in 0..10 {
-            let (image, target) = example(&pool, 32, Augmentation::Strong, &mut draws);
+            let (image, target) = example(&pool, 32, AugmentationStrength::Strong, &mut draws);
             assert_eq!((image.size()[1..].to_vec(), target.size()), (vec![32, 32], vec![2, 32, 32]));
             let inside = target.get(0).gt(0.5);
             let mean = |mask: &Tensor| image.get(0).masked_select(mask).mean(Kind::Float).double_value(&[]);
@@ -132,8 +132,9 @@ mod tests {
     fn equal_draws_change_alike_and_others_do_not() {
         let sequences = discs(2, 1, 1);
         let pool = Pool::new(&sequences).frames(Device::Cpu);
-        let once =
-            |key| example(&pool, 32, Augmentation::Strong, &mut seed::rng(Stream::SegmenterCrops, &[key]));
+        let once = |key| {
+            example(&pool, 32, AugmentationStrength::Strong, &mut seed::rng(Stream::SegmenterCrops, &[key]))
+        };
         assert_eq!(once(1), once(1));
         assert_ne!(once(1).0, once(2).0);
     }

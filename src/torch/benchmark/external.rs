@@ -176,12 +176,12 @@ impl FittedProgram {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arms::Augmentation;
+    use super::super::arms::AugmentationStrength;
     use super::super::crops::drawn::discs;
     use super::*;
 
     fn lesson<'a>(pools: &[&'a Pool<'a>]) -> Lesson<'a> {
-        Lesson { before: Vec::new(), pools: pools.to_vec(), augmentation: Augmentation::Standard }
+        Lesson { before: Vec::new(), pools: pools.to_vec(), augmentation: AugmentationStrength::Standard }
     }
 
     /// Returns a shell script as a program.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::BenchmarkError;
-use super::arms::Augmentation;
+use super::arms::AugmentationStrength;
 use super::crops::{Labelled, Pool};
 use super::segmenter::{Lesson, Segmenter};
 use lapsegan_core::error::DataError;
@@ -75,7 +75,8 @@ pub fn judge(
     on_step: &mut dyn FnMut(),
 ) -> Result<Judged, BenchmarkError> {
     let pool = Pool::new(real);
-    let lesson = Lesson { before: Vec::new(), pools: vec![&pool], augmentation: Augmentation::Standard };
+    let lesson =
+        Lesson { before: Vec::new(), pools: vec![&pool], augmentation: AugmentationStrength::Standard };
     let fitted = segmenter.fit(&lesson, seed, on_step)?;
     let compare = |sequence: &Labelled| -> Result<Counts, BenchmarkError> {
         let found = fitted.predict(&[sequence.image.view()])?.remove(0);

@@ -5,7 +5,7 @@
 use ndarray::{Array3, ArrayView4};
 
 use super::BenchmarkError;
-use super::arms::Augmentation;
+use super::arms::AugmentationStrength;
 use super::crops::Pool;
 
 /// What a segmenter learns from.
@@ -17,7 +17,7 @@ pub struct Lesson<'a> {
     /// twice has twice the share.
     pub pools: Vec<&'a Pool<'a>>,
     /// What is done to examples.
-    pub augmentation: Augmentation,
+    pub augmentation: AugmentationStrength,
 }
 
 /// A method that can be trained again and again, with settings that are the same in every arm.

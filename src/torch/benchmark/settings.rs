@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::BenchmarkError;
-use super::arms::{Arm, Augmentation, Experiment};
+use super::arms::{Arm, AugmentationStrength, Experiment};
 use super::train::TrainSettings;
 use super::unet::UNetConfig;
 use lapsegan_core::labels::codec::DecodeSettings;
@@ -93,7 +93,8 @@ impl BenchmarkSettings {
     pub fn check(&self) -> Result<(), BenchmarkError> {
         let train = &self.train;
         let experiment = self.experiment()?;
-        let ours = |arm: &&Arm| arm.augmentation == Augmentation::Strong || !arm.pretrains_on.is_empty();
+        let ours =
+            |arm: &&Arm| arm.augmentation == AugmentationStrength::Strong || !arm.pretrains_on.is_empty();
         if let Some(arm) = experiment.arms.iter().find(ours).filter(|_| !self.segmenter.is_empty()) {
             return Err(BenchmarkError::Setting {
                 setting: "arms",

@@ -182,7 +182,7 @@ fn predict(network: &UNet, image: ArrayView4<f32>, settings: &DecodeSettings) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::arms::Augmentation;
+    use super::super::arms::AugmentationStrength;
     use super::super::crops::drawn::discs;
     use super::*;
     use lapsegan_core::scores::counts::Counts;
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn lesson<'a>(pools: &[&'a Pool<'a>]) -> Lesson<'a> {
-        Lesson { before: Vec::new(), pools: pools.to_vec(), augmentation: Augmentation::Standard }
+        Lesson { before: Vec::new(), pools: pools.to_vec(), augmentation: AugmentationStrength::Standard }
     }
 
     fn segmenter() -> UNetSegmenter {
