@@ -343,7 +343,7 @@ fn numbers_in(name: &str) -> Vec<(u64, String)> {
         let last = parts.last_mut().expect("one part at least");
         match c.to_digit(10) {
             Some(digit) if last.1.is_empty() => {
-                last.0 = last.0.saturating_mul(10).saturating_add(digit.into())
+                last.0 = last.0.saturating_mul(10).saturating_add(digit.into());
             }
             Some(digit) => parts.push((digit.into(), String::new())),
             None => last.1.push(c),
