@@ -11,7 +11,7 @@ use lapsegan_core::plate::Calibration;
 
 /// Lowest and highest input value. Wider than [0, 1], since what the calibration clips is still picture; not open, so
 /// that a hot pixel does not decide.
-const LIMITS: [f64; 2] = [-0.5, 1.5];
+pub(super) const LIMITS: [f64; 2] = [-0.5, 1.5];
 
 /// A sequence with labels.
 #[derive(Clone, Debug)]

@@ -13,12 +13,12 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayView4, Axis};
 use tempfile::TempDir;
 
 use super::BenchmarkError;
-use super::crops::{Labelled, Pool};
+use super::crops::{LIMITS, Labelled, Pool};
 use super::segmenter::{Fitted, Lesson, Segmenter};
 use lapsegan_core::error::DataError;
 use lapsegan_core::input::{image_file, tiff};
 
-/// Normalised values from -0.5 to 1.5, as they are kept, become counts from 0 to this.
+/// Normalised values within their limits become counts from 0 to this.
 const WHITE: f32 = 65535.0;
 /// Lines of what a program said that an error repeats.
 const LAST_LINES: usize = 8;
@@ -145,7 +145,9 @@ fn file(sequence: usize, frame: usize) -> PathBuf {
 
 /// Writes the first channel. `[C, H, W]`
 fn write_image(path: &Path, planes: ArrayView3<f32>) -> Result<(), BenchmarkError> {
-    let counts = planes.index_axis(Axis(0), 0).mapv(|value| ((value + 0.5) / 2.0 * WHITE).round() as u16);
+    let [least, most] = LIMITS.map(|limit| limit as f32);
+    let counts =
+        planes.index_axis(Axis(0), 0).mapv(|x| ((x - least) / (most - least) * WHITE).round() as u16);
     Ok(tiff::write(path, counts.view())?)
 }
 
