@@ -54,8 +54,8 @@ else
   name=phantom
   prepare=(phantom --size "$size")
   label=cells
-  # One labelled sequence, and eight: do synthetic ones help, and more than strong augmentation does?
-  segment=(--arms real_strong,synthetic,both --real-sequences 1,8)
+  # One labelled sequence, and eight.
+  segment=(--real-sequences 1,8)
   train=()
 fi
 out=demo/$name

@@ -222,6 +222,55 @@ fn several_arms_beside_several_numbers_of_real_sequences_are_a_curve_also_in_par
 }
 
 #[test]
+fn a_program_that_trains_ends_with_the_benchmark_and_leaves_no_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, Instant};
+
+    let folder = tempfile::tempdir().unwrap();
+    let [real, synthetic] = plates(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("scratch")).unwrap();
+    // The number of a process that this program starts itself.
+    let script = format!("#!/bin/sh\nsleep 600 &\necho $! > {}\nwait\n", text(at("pid")));
+    std::fs::write(at("program.sh"), script).unwrap();
+    std::fs::set_permissions(at("program.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let arguments = ["run", "--real", &real, "--synthetic", &synthetic, "--device", "cpu", "--segmenter"];
+    let mut benchmark = std::process::Command::new(crate::support::programs::path(PROGRAM))
+        .args(arguments)
+        .args([at("program.sh"), "--output".into(), at("out")])
+        .env("TMPDIR", at("scratch"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let pid = loop {
+        let found = std::fs::read_to_string(at("pid")).unwrap_or_default();
+        if let Ok(pid) = found.trim().parse::<u32>() {
+            break pid;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "the program was not started");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let folders = || std::fs::read_dir(at("scratch")).unwrap().count();
+    assert_eq!(folders(), 1);
+    let sent = std::process::Command::new("kill").args(["-TERM", &benchmark.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(benchmark.wait().unwrap().code(), Some(143));
+    assert_eq!(folders(), 0);
+    expect_nothing_left(&at("out"));
+    // What is killed may be there as a zombie for a moment.
+    let alive = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+    };
+    while alive() {
+        assert!(began.elapsed() < Duration::from_secs(180), "process {pid} goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn test_groups_that_the_generator_has_seen_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let [real, _] = plates(folder.path());

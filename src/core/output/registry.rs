@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 /// How long a stopped program waits for a file that is being written.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it looks, and the pause between two attempts to remove a folder.
@@ -16,8 +18,12 @@ const ATTEMPTS: usize = 20;
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 static GATE: RwLock<()> = RwLock::new(());
-static OPEN: Mutex<Unfinished> =
-    Mutex::new(Unfinished { pending: Vec::new(), locks: Vec::new(), parents: Vec::new() });
+static OPEN: Mutex<Unfinished> = Mutex::new(Unfinished {
+    pending: Vec::new(),
+    locks: Vec::new(),
+    parents: Vec::new(),
+    programs: Vec::new(),
+});
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 #[derive(Default)]
@@ -28,6 +34,8 @@ struct Unfinished {
     locks: Vec<PathBuf>,
     /// Folders that were made for an output, to be removed where they stay empty; the outermost comes first.
     parents: Vec<PathBuf>,
+    /// Process groups of programs that work for this one.
+    programs: Vec<u32>,
 }
 
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
@@ -52,7 +60,7 @@ pub fn is_stopping() -> bool {
     STOPPING.load(Ordering::SeqCst)
 }
 
-/// Removes everything that is unfinished, and the locks. From now on no output of this process changes; the caller ends
+/// Removes everything that is unfinished, and the locks, and kills the programs that work for this one. From now on no output of this process changes; the caller ends
 /// the process.
 pub fn abandon() {
     STOPPING.store(true, Ordering::SeqCst);
@@ -63,7 +71,10 @@ pub fn abandon() {
         thread::sleep(PULSE);
         gate = GATE.try_write();
     }
-    let Unfinished { pending, locks, parents } = std::mem::take(&mut *lock(&OPEN));
+    let Unfinished { pending, locks, parents, programs } = std::mem::take(&mut *lock(&OPEN));
+    for group in programs.into_iter().filter_map(|group| Pid::from_raw(group as i32)) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
     for path in pending.iter().rev() {
         let _ = remove(path);
     }
@@ -119,6 +130,14 @@ pub(super) fn add_parents(parents: &[PathBuf]) {
 
 pub(super) fn forget_parents(parents: &[PathBuf]) {
     lock(&OPEN).parents.retain(|known| !parents.contains(known));
+}
+
+pub(super) fn add_program(group: u32) {
+    lock(&OPEN).programs.push(group);
+}
+
+pub(super) fn forget_program(group: u32) {
+    lock(&OPEN).programs.retain(|known| *known != group);
 }
 
 /// Warns on stderr, and keeps the warning for the program's result.

@@ -144,8 +144,12 @@ impl Curve {
 
     /// Returns plain sentences: the verdicts of the smallest number, and what synthetic sequences are worth.
     pub fn sentences(&self) -> Vec<String> {
-        let worth = self.saved.iter().filter_map(|saved| saved.sentence(self.primary().confidence));
-        self.primary().sentences().into_iter().chain(worth).collect()
+        self.primary().sentences().into_iter().chain(self.worth()).collect()
+    }
+
+    /// Returns what synthetic sequences are worth, a sentence each.
+    fn worth(&self) -> Vec<String> {
+        self.saved.iter().filter_map(|saved| saved.sentence(self.primary().confidence)).collect()
     }
 
     /// Returns a table for a terminal.
@@ -157,9 +161,7 @@ impl Curve {
         let header = ["real", "arm", PRIMARY.title, &interval, "change", "verdict"];
         let rows: Vec<Vec<String>> =
             self.rows().map(|row| row.map(|text| text.replace('–', "-")).to_vec()).collect();
-        let worth: Vec<String> =
-            self.saved.iter().filter_map(|saved| saved.sentence(self.primary().confidence)).collect();
-        format!("{}\n{}\n", table(&header, &rows), worth.join("\n"))
+        format!("{}\n{}\n", table(&header, &rows), self.worth().join("\n"))
     }
 
     /// Returns number, arm, score, interval, change against arm real, and verdict.

@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayView4, Axis};
-use tempfile::TempDir;
-
 use super::BenchmarkError;
 use super::crops::{LIMITS, Labelled, Pool};
 use super::segmenter::{Fitted, Lesson, Segmenter};
 use lapsegan_core::error::DataError;
 use lapsegan_core::input::{image_file, tiff};
+use lapsegan_core::output::{Scratch, run_program};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayView4, Axis};
 
 /// Normalised values within their limits become counts from 0 to this.
 const WHITE: f32 = 65535.0;
@@ -45,8 +44,7 @@ impl Segmenter for ExternalSegmenter {
         seed: u64,
         on_step: &mut dyn FnMut(),
     ) -> Result<Box<dyn Fitted>, BenchmarkError> {
-        let folder =
-            TempDir::with_prefix("lapsegan-segmenter-").map_err(DataError::io(&std::env::temp_dir()))?;
+        let folder = Scratch::create()?;
         let to = folder.path().join("train");
         // The program draws frames, not pools: each pool is gone through again until all have as many.
         let frames = |pool: &Pool| -> Vec<(usize, usize)> {
@@ -73,7 +71,7 @@ impl ExternalSegmenter {
     fn call(&self, what: &str, folder: &Path, seed: u64) -> Result<(), BenchmarkError> {
         let mut command = Command::new(&self.program);
         command.arg(what).arg(folder).env("LAPSEGAN_SEED", (seed % (1 << 31)).to_string());
-        let ended = command.output().map_err(|error| {
+        let ended = run_program(&mut command).map_err(|error| {
             BenchmarkError::input(
                 format!("--segmenter {}: cannot be started: {error}", self.program),
                 "give the path of a program that may be executed",
@@ -95,7 +93,7 @@ impl ExternalSegmenter {
 /// What the program learned, in its folder.
 struct FittedProgram {
     segmenter: ExternalSegmenter,
-    folder: TempDir,
+    folder: Scratch,
     seed: u64,
 }
 
