@@ -15,6 +15,7 @@ mod cli {
 }
 mod docs;
 mod graphs;
+mod networks;
 /// Every command again and again, with something wrong each time, by fixed seeds: nothing of the user's may be lost.
 mod drivers {
     mod commands;

@@ -41,6 +41,14 @@ streams! {
     RealismHalves = 7,
     /// Features: the subsets of the kernel distance. Counters: seed.
     KernelSubsets = 8,
+    /// Features: weights of networks that were never trained. Counters: seed, tensor, output channel.
+    RandomFeatures = 9,
+    /// Features: which frame a batch of sequences shows. Counters: seed, batch.
+    FeatureFrames = 14,
+    /// Features: which real sequences are mirrored. Counters: seed, sequence.
+    FeatureMirrors = 15,
+    /// Features: which groups a resample holds. Counters: seed.
+    FeatureGroups = 16,
     /// Phantom: the cells of a position. Counters: seed, position.
     PhantomCells = 10,
     /// Phantom: the microscope and its noise at a position. Counters: seed, position.

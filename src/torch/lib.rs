@@ -36,6 +36,10 @@ pub mod generation;
 
 pub mod benchmark;
 
+pub mod torch_file;
+
 pub mod import;
+
+pub mod features;
 
 pub mod cli;

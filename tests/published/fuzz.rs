@@ -257,7 +257,7 @@ fn damaged_containers_are_refused_in_bounds() {
                 for (_, tensor) in tensors {
                     let _ = published.tensor(&tensor)?;
                 }
-                Ok::<_, lapsegan::import::published::PublishedError>(())
+                Ok::<_, lapsegan::import::published::TorchFileError>(())
             };
             read().map_or_else(|error| error.to_string(), |()| "ok".into())
         });

@@ -5,7 +5,7 @@
 mod fuzz;
 mod hostile;
 mod import;
-mod pieces;
+pub(crate) mod pieces;
 mod program;
 
 use std::path::PathBuf;

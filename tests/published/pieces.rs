@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 /// Entries of a container by name.
-pub(super) type Entries = BTreeMap<String, Vec<u8>>;
+pub(crate) type Entries = BTreeMap<String, Vec<u8>>;
 
 /// Returns a zip file of stored entries.
-pub(super) fn zip(entries: &Entries) -> Vec<u8> {
+pub(crate) fn zip(entries: &Entries) -> Vec<u8> {
     let (mut out, mut table) = (Vec::new(), Vec::new());
     for (name, bytes) in entries {
         let header = out.len() as u32;
@@ -40,7 +40,7 @@ pub(super) fn zip(entries: &Entries) -> Vec<u8> {
 }
 
 /// Returns the entries of a zip file that torch wrote (small enough for 32 bits).
-pub(super) fn unzip(bytes: &[u8]) -> Entries {
+pub(crate) fn unzip(bytes: &[u8]) -> Entries {
     let u16_at = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
     let u32_at = |at: usize| u16_at(at) | u16_at(at + 2) << 16;
     let end = bytes.len() - 22;
@@ -58,7 +58,7 @@ pub(super) fn unzip(bytes: &[u8]) -> Entries {
 }
 
 /// Returns a container with this pickle and storages `0`, `1`, ... of these lengths in bytes.
-pub(super) fn container(pickle: &[u8], storages: &[usize]) -> Entries {
+pub(crate) fn container(pickle: &[u8], storages: &[usize]) -> Entries {
     let mut entries = Entries::new();
     entries.insert("archive/data.pkl".into(), pickle.to_vec());
     entries.insert("archive/version".into(), b"3\n".to_vec());
@@ -69,34 +69,34 @@ pub(super) fn container(pickle: &[u8], storages: &[usize]) -> Entries {
 }
 
 /// Returns a pickle of protocol 2.
-pub(super) fn pickle(body: &[u8]) -> Vec<u8> {
+pub(crate) fn pickle(body: &[u8]) -> Vec<u8> {
     [b"\x80\x02", body].concat()
 }
 
 /// Returns the opcodes of a text.
-pub(super) fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
 }
 
 /// Returns the opcodes of a whole number.
-pub(super) fn number(value: i64) -> Vec<u8> {
+pub(crate) fn number(value: i64) -> Vec<u8> {
     [b"\x8a\x08", &value.to_le_bytes()[..]].concat()
 }
 
 /// Returns the opcodes of a tuple of numbers.
-pub(super) fn numbers(values: &[i64]) -> Vec<u8> {
+pub(crate) fn numbers(values: &[i64]) -> Vec<u8> {
     let items: Vec<u8> = values.iter().flat_map(|&v| number(v)).collect();
     [b"(", &items[..], b"t"].concat()
 }
 
 /// Returns the opcodes of a storage of floats.
-pub(super) fn storage(key: &str, len: i64) -> Vec<u8> {
+pub(crate) fn storage(key: &str, len: i64) -> Vec<u8> {
     [b"(", &text("storage")[..], b"ctorch\nFloatStorage\n", &text(key), &text("cpu"), &number(len), b"tQ"]
         .concat()
 }
 
 /// Returns the opcodes of a tensor over a storage.
-pub(super) fn tensor(storage: &[u8], offset: i64, size: &[i64], stride: &[i64]) -> Vec<u8> {
+pub(crate) fn tensor(storage: &[u8], offset: i64, size: &[i64], stride: &[i64]) -> Vec<u8> {
     let hooks = b"ccollections\nOrderedDict\n)R";
     [
         b"ctorch._utils\n_rebuild_tensor_v2\n(",

@@ -6,7 +6,7 @@ use super::frechet::frechet;
 use super::inception::inception_score;
 use super::kernel::of_subsets;
 use super::manifold::{Manifold, manifold};
-use super::matrix::Vectors;
+use super::file::Vectors;
 use crate::stats::wasserstein::mean;
 
 /// How the figures are taken.

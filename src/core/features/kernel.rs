@@ -18,13 +18,15 @@ pub fn mmd2(x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Option<f64> {
     if n < 2.0 || m < 2.0 {
         return None;
     }
-    let kernel = |a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>| -> Array2<f64> {
-        let dimensions = a.ncols() as f64;
-        a.dot(&b.t()).mapv(|v| (v / dimensions + 1.0).powi(3))
-    };
     let without_diagonal = |k: Array2<f64>| k.sum() - k.diag().sum();
-    let (xx, yy) = (without_diagonal(kernel(x, x)), without_diagonal(kernel(y, y)));
-    Some(xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - 2.0 * kernel(x, y).sum() / (n * m))
+    let (xx, yy) = (without_diagonal(gram(x, x)), without_diagonal(gram(y, y)));
+    Some(xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - 2.0 * gram(x, y).sum() / (n * m))
+}
+
+/// Returns the kernel of every pair. `[N, M]`
+pub(super) fn gram(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f64> {
+    let dimensions = a.ncols() as f64;
+    a.dot(&b.t()).mapv(|v| (v / dimensions + 1.0).powi(3))
 }
 
 /// Returns [`mmd2`] of random subsets of `size` vectors of each set, drawn without replacement. `None` where a set is

@@ -6,7 +6,7 @@ pub mod state;
 use lapsegan_core::error::{Advice, Exit};
 
 use crate::model::ModelError;
-use published::PublishedError;
+use published::TorchFileError;
 
 /// What can be wrong with a checkpoint that is taken over.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ use published::PublishedError;
 pub enum ImportError {
     /// The file.
     #[error(transparent)]
-    Published(#[from] PublishedError),
+    Published(#[from] TorchFileError),
     /// The configuration that its networks are to have.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -8,7 +8,8 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::ImportError;
-use crate::import::published::{self, Network, Optimizer, Parts, Published, PublishedError, Step, TensorRef};
+use crate::import::published::{self, Network, Optimizer, Parts, Published, Step, TorchFileError};
+use crate::torch_file::TensorRef;
 use crate::model::Wiring;
 use crate::optim::Adam;
 use crate::optim::adam::Moments;
@@ -61,8 +62,8 @@ pub struct Counts {
 /// Looks at the noise strengths and activation biases of the other domains' main convolutions.
 ///
 /// # Errors
-/// [`PublishedError`] where the tensors cannot be read.
-pub fn second_branch<R: Read + Seek>(published: &mut Published<R>) -> Result<SecondBranch, PublishedError> {
+/// [`TorchFileError`] where the tensors cannot be read.
+pub fn second_branch<R: Read + Seek>(published: &mut Published<R>) -> Result<SecondBranch, TorchFileError> {
     let mut found = SecondBranch::Absent;
     let views = |network: &Network| -> Vec<Rc<TensorRef>> {
         let names: HashSet<&str> = published::second_branch_tensors(network).collect();
@@ -86,11 +87,11 @@ pub fn second_branch<R: Read + Seek>(published: &mut Published<R>) -> Result<Sec
 /// Returns the published recipe with the sizes of a checkpoint.
 ///
 /// # Errors
-/// [`PublishedError::Layout`] where its tensors do not fit together.
+/// [`TorchFileError::Layout`] where its tensors do not fit together.
 pub fn config<R: Read + Seek>(
     published: &Published<R>,
     second_branch: SecondBranch,
-) -> Result<Config, PublishedError> {
+) -> Result<Config, TorchFileError> {
     let mut model = published::infer(&published.parts, published.file())?;
     model.generator.wiring = second_branch.wiring();
     let recipe = Preset::Original.config(model.domains, model.frames, model.resolution);
@@ -100,7 +101,7 @@ pub fn config<R: Read + Seek>(
 /// Makes a state of a checkpoint. Its counters stay 0: the file does not say how long it was trained.
 ///
 /// # Errors
-/// [`PublishedError::Layout`] naming the first tensor that is missing, unknown or of another shape.
+/// [`TorchFileError::Layout`] naming the first tensor that is missing, unknown or of another shape.
 pub fn state<R: Read + Seek>(
     published: &mut Published<R>,
     config: &Config,
@@ -132,7 +133,7 @@ fn load<R: Read + Seek>(
     published: &mut Published<R>,
     which: impl Fn(&Parts) -> &Network,
     vs: &VarStore,
-) -> Result<usize, PublishedError> {
+) -> Result<usize, TorchFileError> {
     let (key, tensors) = (which(&published.parts).key, which(&published.parts).tensors.clone());
     let mut variables = vs.variables();
     let total = variables.len();
@@ -174,7 +175,7 @@ fn moments<R: Read + Seek>(
     order: &[Vec<String>],
     names: &[String],
     adam: &mut Adam,
-) -> Result<Option<(usize, usize)>, PublishedError> {
+) -> Result<Option<(usize, usize)>, TorchFileError> {
     let Some(optimizer) = optimizer else { return Ok(None) };
     let key = optimizer.key;
     let sizes: Vec<usize> = order.iter().map(Vec::len).collect();
@@ -219,7 +220,7 @@ fn expect_size<R: Read + Seek>(
     place: &str,
     view: &TensorRef,
     expected: &Tensor,
-) -> Result<(), PublishedError> {
+) -> Result<(), TorchFileError> {
     if view.size == expected.size() {
         return Ok(());
     }
@@ -227,6 +228,6 @@ fn expect_size<R: Read + Seek>(
     Err(wrong(published, place, &problem))
 }
 
-fn wrong<R: Read + Seek>(published: &Published<R>, place: &str, problem: &str) -> PublishedError {
-    PublishedError::Layout { file: published.file().into(), place: place.into(), problem: problem.into() }
+fn wrong<R: Read + Seek>(published: &Published<R>, place: &str, problem: &str) -> TorchFileError {
+    TorchFileError::Layout { file: published.file().into(), place: place.into(), problem: problem.into() }
 }

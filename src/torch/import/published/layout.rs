@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::value::{Dict, Key, Pickle, TensorRef, Value, kind};
+use crate::torch_file::{Dict, Key, Pickle, TensorRef, Value, kind};
 
 /// Prefixes of a generator's names, the first that fits is taken. A resumed run wraps the averaged one twice.
 const GENERATOR_PREFIXES: &[&str] = &["module.module.", "module.", ""];

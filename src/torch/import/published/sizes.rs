@@ -3,8 +3,8 @@
 //! Every large tensor's shape is checked before a network of these sizes is built, so that a file cannot ask for more
 //! memory than it has bytes. The small ones are checked when they are copied into the network.
 
-use super::PublishedError;
 use super::layout::{Network, Parts};
+use crate::torch_file::TorchFileError;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, LabelLearning, ModelConfig, Precision, Wiring};
 
 /// Most doublings of the resolution, and most blocks of the discriminator: 1024 px.
@@ -15,9 +15,9 @@ const MOST_DOMAINS: usize = 16;
 /// Returns the configuration of a checkpoint, with the wiring of the published code; `file` is its name in messages.
 ///
 /// # Errors
-/// [`PublishedError::Layout`] naming the first tensor that is missing or has an impossible shape.
-pub fn infer(parts: &Parts, file: &str) -> Result<ModelConfig, PublishedError> {
-    config(parts).map_err(|(place, problem)| PublishedError::Layout { file: file.into(), place, problem })
+/// [`TorchFileError::Layout`] naming the first tensor that is missing or has an impossible shape.
+pub fn infer(parts: &Parts, file: &str) -> Result<ModelConfig, TorchFileError> {
+    config(parts).map_err(|(place, problem)| TorchFileError::Layout { file: file.into(), place, problem })
 }
 
 /// Returns the names of the tensors that training moves away from zero in the main convolutions of the domains after

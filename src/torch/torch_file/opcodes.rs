@@ -31,6 +31,9 @@ pub(super) const REDUCE: u8 = b'R';
 pub(super) const BUILD: u8 = b'b';
 pub(super) const BINPERSID: u8 = b'Q';
 pub(super) const PROTO: u8 = 0x80;
+/// Python 2 wrote its texts so.
+pub(super) const SHORT_BINSTRING: u8 = b'U';
+pub(super) const NEWOBJ: u8 = 0x81;
 
 /// Returns the name of an opcode, of those that are refused too.
 pub(super) fn name(opcode: u8) -> &'static str {
@@ -66,6 +69,8 @@ pub(super) fn name(opcode: u8) -> &'static str {
         BUILD => "BUILD",
         BINPERSID => "BINPERSID",
         PROTO => "PROTO",
+        SHORT_BINSTRING => "SHORT_BINSTRING",
+        NEWOBJ => "NEWOBJ",
         b'0' => "POP",
         b'1' => "POP_MARK",
         b'2' => "DUP",
@@ -75,7 +80,6 @@ pub(super) fn name(opcode: u8) -> &'static str {
         b'P' => "PERSID",
         b'S' => "STRING",
         b'T' => "BINSTRING",
-        b'U' => "SHORT_BINSTRING",
         b'V' => "UNICODE",
         b'B' => "BINBYTES",
         b'C' => "SHORT_BINBYTES",
@@ -85,7 +89,6 @@ pub(super) fn name(opcode: u8) -> &'static str {
         b'l' => "LIST",
         b'o' => "OBJ",
         b'p' => "PUT",
-        0x81 => "NEWOBJ",
         0x82 => "EXT1",
         0x83 => "EXT2",
         0x84 => "EXT4",

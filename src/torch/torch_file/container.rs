@@ -219,7 +219,7 @@ fn wide_fields(record: &[u8], mut extra: &[u8]) -> [u64; 3] {
 }
 
 /// Reads exactly `len` bytes; callers have checked that the file is long enough.
-fn read_at<R: Read + Seek>(reader: &mut R, start: u64, len: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_at<R: Read + Seek>(reader: &mut R, start: u64, len: u64) -> io::Result<Vec<u8>> {
     reader.seek(SeekFrom::Start(start))?;
     let mut bytes = vec![0; len as usize];
     reader.read_exact(&mut bytes)?;

@@ -2,18 +2,17 @@
 //!
 //! Containers refer to each other by number, so that neither depth nor cycles of a hostile file can exhaust the stack.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::rc::Rc;
 
 /// A value. Containers are numbers into the [`Pickle`] they belong to.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     None,
-    /// Which one means nothing here.
-    Bool,
+    Bool(bool),
     Int(i64),
-    /// As `Bool`.
+    /// Which one means nothing here.
     Float,
     Text(Rc<str>),
     /// A tuple, list or dict.
@@ -27,13 +26,19 @@ pub(super) enum Value {
 
 /// The names that may stand in a pickle. Nothing else is known, so that nothing else can be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Global {
+pub(crate) enum Global {
     /// `collections.OrderedDict`
     OrderedDict,
     /// `torch._utils._rebuild_tensor_v2`
     RebuildTensor,
+    /// `torch._utils._rebuild_tensor`, of torch before 0.4.
+    RebuildOldTensor,
     /// `torch._utils._rebuild_parameter`
     RebuildParameter,
+    /// A module of a TorchScript archive.
+    ScriptModule,
+    /// What TorchScript wraps lists in.
+    ScriptList,
     /// `torch.FloatStorage` and the like.
     Storage(Scalar),
 }
@@ -66,7 +71,7 @@ impl Scalar {
     }
 }
 
-/// A storage: an entry `data/{key}` of the container, whose length has been checked.
+/// A storage: an entry `data/{key}` of the container, or a part of a file of the old form. Its length has been checked.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Storage {
     /// Type of its numbers.
@@ -102,9 +107,19 @@ impl TensorRef {
 
 /// Key of a dict.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Int(i64),
     Text(Rc<str>),
+}
+
+impl Key {
+    /// Returns it as a value.
+    pub(crate) fn value(&self) -> Value {
+        match self {
+            Self::Int(number) => Value::Int(*number),
+            Self::Text(text) => Value::Text(Rc::clone(text)),
+        }
+    }
 }
 
 impl fmt::Display for Key {
@@ -119,22 +134,29 @@ impl fmt::Display for Key {
 
 /// A dict in the order of the file.
 #[derive(Debug, Default)]
-pub(super) struct Dict {
+pub(crate) struct Dict {
     /// Keys with their values.
-    pub(super) items: Vec<(Key, Value)>,
+    pub(crate) items: Vec<(Key, Value)>,
     places: HashMap<Key, usize>,
     /// Whether it is an `OrderedDict`, which alone may carry attributes.
-    pub(super) ordered: bool,
+    pub(crate) ordered: bool,
+    /// Whether it stands for a module of a TorchScript archive, whose attributes become its items.
+    pub(crate) script_module: bool,
 }
 
 impl Dict {
     /// Returns an empty `OrderedDict`.
-    pub(super) fn ordered() -> Self {
+    pub(crate) fn ordered() -> Self {
         Self { ordered: true, ..Self::default() }
     }
 
+    /// Returns a module of a TorchScript archive without attributes.
+    pub(crate) fn script_module() -> Self {
+        Self { script_module: true, ..Self::default() }
+    }
+
     /// Adds an item; gives the key back where it is there already.
-    pub(super) fn insert(&mut self, key: Key, value: Value) -> Result<(), Key> {
+    pub(crate) fn insert(&mut self, key: Key, value: Value) -> Result<(), Key> {
         if self.places.contains_key(&key) {
             return Err(key);
         }
@@ -144,13 +166,13 @@ impl Dict {
     }
 
     /// Returns the value of a text key.
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.places.get(&Key::Text(key.into())).map(|&place| &self.items[place].1)
     }
 }
 
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Tuple(Vec<Value>),
     List(Vec<Value>),
     Dict(Dict),
@@ -158,14 +180,16 @@ pub(super) enum Node {
 
 /// A pickle that was read.
 #[derive(Debug)]
-pub(super) struct Pickle {
-    pub(super) nodes: Vec<Node>,
-    pub(super) root: Value,
+pub(crate) struct Pickle {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) root: Value,
+    /// Storages by key, those that no tensor uses too.
+    pub(crate) storages: BTreeMap<String, Rc<Storage>>,
 }
 
 impl Pickle {
     /// Returns a dict, `None` where the value is something else.
-    pub(super) fn dict(&self, value: &Value) -> Option<&Dict> {
+    pub(crate) fn dict(&self, value: &Value) -> Option<&Dict> {
         match value {
             Value::Container(id) => match &self.nodes[*id] {
                 Node::Dict(dict) => Some(dict),
@@ -176,7 +200,7 @@ impl Pickle {
     }
 
     /// Returns the elements of a list, `None` where the value is something else.
-    pub(super) fn list(&self, value: &Value) -> Option<&[Value]> {
+    pub(crate) fn list(&self, value: &Value) -> Option<&[Value]> {
         match value {
             Value::Container(id) => match &self.nodes[*id] {
                 Node::List(all) => Some(all),
@@ -188,10 +212,10 @@ impl Pickle {
 }
 
 /// Returns what a value is, for messages.
-pub(super) fn kind(value: &Value, nodes: &[Node]) -> &'static str {
+pub(crate) fn kind(value: &Value, nodes: &[Node]) -> &'static str {
     match value {
         Value::None => "None",
-        Value::Bool => "a truth value",
+        Value::Bool(_) => "a truth value",
         Value::Int(_) => "a whole number",
         Value::Float => "a float",
         Value::Text(_) => "a text",

@@ -4,11 +4,12 @@
 //! a handful of names and `REDUCE` has one arm for each, see `rebuild.rs`; every other opcode is an error.
 //! Work and memory are bounded by the number of opcodes, which is limited.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use super::opcodes as op;
 use super::rebuild;
-use super::value::{Dict, Key, Node, Pickle, Value, kind};
+use super::value::{Dict, Key, Node, Pickle, Storage, Value, kind};
 
 /// Longest pickle. The published one has less than 1 MiB.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
@@ -32,8 +33,26 @@ pub(super) struct Fault {
     pub(super) problem: String,
 }
 
-/// Runs a pickle. `storage_bytes` tells the length of the container's entry of a storage, where there is one.
-pub(super) fn load(bytes: &[u8], storage_bytes: &dyn Fn(&str) -> Option<u64>) -> Result<Pickle, Fault> {
+/// What is known of the storages before the pickle is read.
+#[derive(Clone, Copy)]
+pub(super) enum Storages<'a> {
+    /// The length in bytes of each that is there.
+    Entries(&'a dyn Fn(&str) -> Option<u64>),
+    /// They follow later, in at most so many bytes.
+    Within(u64),
+}
+
+/// Runs a pickle. Modules of TorchScript are known only where `scripted`.
+pub(super) fn load(bytes: &[u8], storages: Storages, scripted: bool) -> Result<Pickle, Fault> {
+    let (pickle, end) = load_first(bytes, storages, scripted)?;
+    if end == bytes.len() {
+        return Ok(pickle);
+    }
+    Err(Fault { opcode: op::STOP, offset: end - 1, problem: format!("{} bytes follow", bytes.len() - end) })
+}
+
+/// Runs the pickle that bytes begin with, and returns where it ends.
+pub(super) fn load_first(bytes: &[u8], storages: Storages, scripted: bool) -> Result<(Pickle, usize), Fault> {
     let mut machine = Machine {
         bytes,
         at: 0,
@@ -41,7 +60,9 @@ pub(super) fn load(bytes: &[u8], storage_bytes: &dyn Fn(&str) -> Option<u64>) ->
         marks: Vec::new(),
         memo: HashMap::new(),
         nodes: Vec::new(),
-        storage_bytes,
+        storages,
+        found: BTreeMap::new(),
+        scripted,
     };
     for _ in 0..MOST_OPCODES {
         let offset = machine.at;
@@ -52,7 +73,10 @@ pub(super) fn load(bytes: &[u8], storage_bytes: &dyn Fn(&str) -> Option<u64>) ->
         machine.at += 1;
         match machine.step(opcode) {
             Ok(None) => {}
-            Ok(Some(root)) => return Ok(Pickle { nodes: machine.nodes, root }),
+            Ok(Some(root)) => {
+                let pickle = Pickle { nodes: machine.nodes, root, storages: machine.found };
+                return Ok((pickle, machine.at));
+            }
             Err(problem) => return Err(Fault { opcode, offset, problem }),
         }
     }
@@ -68,7 +92,9 @@ pub(super) struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
     pub(super) nodes: Vec<Node>,
-    pub(super) storage_bytes: &'a dyn Fn(&str) -> Option<u64>,
+    pub(super) storages: Storages<'a>,
+    pub(super) found: BTreeMap<String, Rc<Storage>>,
+    pub(super) scripted: bool,
 }
 
 /// A problem without its place, which [`load`] adds.
@@ -90,7 +116,7 @@ impl Machine<'_> {
                 self.marks.push(self.stack.len());
             }
             op::NONE => self.push(Value::None)?,
-            op::NEWTRUE | op::NEWFALSE => self.push(Value::Bool)?,
+            op::NEWTRUE | op::NEWFALSE => self.push(Value::Bool(opcode == op::NEWTRUE))?,
             op::BININT => {
                 let number = i32::from_le_bytes(self.take()?);
                 self.push(Value::Int(number.into()))?;
@@ -116,9 +142,11 @@ impl Machine<'_> {
                 if length > MOST_TEXT {
                     return Err(format!("a text of {length} bytes, at most {MOST_TEXT} are read"));
                 }
-                let text = std::str::from_utf8(self.slice(length as usize)?).map_err(|e| e.to_string())?;
-                let text = Value::Text(text.into());
-                self.push(text)?;
+                self.text(length as usize)?;
+            }
+            op::SHORT_BINSTRING => {
+                let [length] = self.take()?;
+                self.text(length.into())?;
             }
             op::EMPTY_TUPLE => self.tuple(0)?,
             op::TUPLE1 => self.tuple(1)?,
@@ -165,13 +193,19 @@ impl Machine<'_> {
             }
             op::GLOBAL => {
                 let (module, name) = (self.line()?, self.line()?);
-                let global = rebuild::global(&module, &name)?;
+                let global = rebuild::global(&module, &name, self.scripted)?;
                 self.push(Value::Global(global))?;
             }
             op::REDUCE => {
                 let arguments = self.pop()?;
                 let function = self.pop()?;
                 let made = rebuild::call(self, &function, &arguments)?;
+                self.push(made)?;
+            }
+            op::NEWOBJ => {
+                let arguments = self.pop()?;
+                let class = self.pop()?;
+                let made = rebuild::object(self, &class, &arguments)?;
                 self.push(made)?;
             }
             op::BUILD => {
@@ -189,14 +223,17 @@ impl Machine<'_> {
     }
 
     fn stop(&mut self) -> Step<Value> {
-        if self.at != self.bytes.len() {
-            return Err(format!("{} bytes follow", self.bytes.len() - self.at));
-        }
         let root = self.pop()?;
         if !self.stack.is_empty() || !self.marks.is_empty() {
             return Err("values are left on the stack".into());
         }
         Ok(root)
+    }
+
+    fn text(&mut self, length: usize) -> Step<()> {
+        let text = std::str::from_utf8(self.slice(length)?).map_err(|e| e.to_string())?;
+        let text = Value::Text(text.into());
+        self.push(text)
     }
 
     /// Reads an integer of at most eight bytes.
@@ -248,10 +285,15 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Attributes: a state_dict has versions of its modules in `_metadata`, which say nothing about these networks.
+    /// Attributes: a state_dict has versions of its modules in `_metadata`, which say nothing about these networks; those
+    /// of a script's module are its tensors and modules.
     fn build(&mut self, state: &Value) -> Step<()> {
         let (target, state) = (self.node(self.top()?), self.node(state));
         match (target, state) {
+            (Some(Node::Dict(target)), Some(Node::Dict(state))) if target.script_module => {
+                let items = state.items.iter().flat_map(|(key, value)| [key.value(), value.clone()]).collect();
+                self.set_items(items)
+            }
             (Some(Node::Dict(target)), Some(Node::Dict(state))) if target.ordered => {
                 let other = state.items.iter().find(|(key, _)| *key != Key::Text("_metadata".into()));
                 other.map_or(Ok(()), |(key, _)| Err(format!("attribute {key}, only _metadata is known")))

@@ -2,18 +2,19 @@
 
 use std::rc::Rc;
 
-use super::pickle::{Machine, Step};
-use super::value::{Dict, Global, Node, Scalar, Storage, TensorRef, Value, kind};
+use super::pickle::{Machine, Step, Storages};
+use super::value::{Dict, Global, Key, Node, Scalar, Storage, TensorRef, Value, kind};
 
 /// Most axes of a tensor; the networks have five.
 const MOST_AXES: usize = 8;
 
 /// Returns what a `GLOBAL` names.
-pub(super) fn global(module: &str, name: &str) -> Step<Global> {
+pub(super) fn global(module: &str, name: &str, scripted: bool) -> Step<Global> {
     let storage = |scalar| Ok(Global::Storage(scalar));
     match (module, name) {
         ("collections", "OrderedDict") => Ok(Global::OrderedDict),
         ("torch._utils", "_rebuild_tensor_v2") => Ok(Global::RebuildTensor),
+        ("torch._utils", "_rebuild_tensor") => Ok(Global::RebuildOldTensor),
         ("torch._utils", "_rebuild_parameter") => Ok(Global::RebuildParameter),
         ("torch", "FloatStorage") => storage(Scalar::Float),
         ("torch", "HalfStorage") => storage(Scalar::Half),
@@ -21,7 +22,21 @@ pub(super) fn global(module: &str, name: &str) -> Step<Global> {
         ("torch", "DoubleStorage") => storage(Scalar::Double),
         ("torch", "LongStorage") => storage(Scalar::Long),
         ("torch", "IntStorage") => storage(Scalar::Int),
+        (module, _) if scripted && module.starts_with("__torch__") => Ok(Global::ScriptModule),
+        ("torch.jit._pickle", "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist")
+            if scripted =>
+        {
+            Ok(Global::ScriptList)
+        }
         _ => Err(format!("{module}.{name} is not among the names that are read; nothing was called")),
+    }
+}
+
+/// Carries out a `NEWOBJ`: an empty module of a TorchScript archive.
+pub(super) fn object(machine: &mut Machine, class: &Value, arguments: &Value) -> Step<Value> {
+    match (class, machine.elements(arguments)?) {
+        (Value::Global(Global::ScriptModule), []) => Ok(machine.add(Node::Dict(Dict::script_module()))),
+        (other, _) => Err(format!("an object of {}", kind(other, &machine.nodes))),
     }
 }
 
@@ -30,17 +45,30 @@ pub(super) fn call(machine: &mut Machine, function: &Value, arguments: &Value) -
     let arguments = machine.elements(arguments)?;
     match (function, arguments) {
         (Value::Global(Global::OrderedDict), []) => Ok(machine.add(Node::Dict(Dict::ordered()))),
+        // Python 2 gives the items along.
+        (Value::Global(Global::OrderedDict), [items]) => {
+            let items = items.clone();
+            ordered(machine, &items)
+        }
+        (Value::Global(Global::ScriptList), [items]) => Ok(items.clone()),
         // Storage, offset, size, stride, requires_grad, hooks.
         (
             Value::Global(Global::RebuildTensor),
-            [Value::Storage(storage), Value::Int(offset), size, stride, Value::Bool, hooks],
+            [Value::Storage(storage), Value::Int(offset), size, stride, Value::Bool(_), hooks],
         ) => {
             expect_no_hooks(machine, hooks)?;
             let tensor = view(storage, *offset, numbers(machine, size)?, numbers(machine, stride)?)?;
             Ok(Value::Tensor(Rc::new(tensor)))
         }
+        (
+            Value::Global(Global::RebuildOldTensor),
+            [Value::Storage(storage), Value::Int(offset), size, stride],
+        ) => {
+            let tensor = view(storage, *offset, numbers(machine, size)?, numbers(machine, stride)?)?;
+            Ok(Value::Tensor(Rc::new(tensor)))
+        }
         // Tensor, requires_grad, hooks.
-        (Value::Global(Global::RebuildParameter), [Value::Tensor(tensor), Value::Bool, hooks]) => {
+        (Value::Global(Global::RebuildParameter), [Value::Tensor(tensor), Value::Bool(_), hooks]) => {
             expect_no_hooks(machine, hooks)?;
             Ok(Value::Tensor(Rc::clone(tensor)))
         }
@@ -49,17 +77,43 @@ pub(super) fn call(machine: &mut Machine, function: &Value, arguments: &Value) -
     }
 }
 
-/// Returns the storage of a persistent id `("storage", class, key, location, length)`.
-pub(super) fn storage(machine: &Machine, id: &Value) -> Step<Value> {
-    let [
-        Value::Text(tag),
-        Value::Global(Global::Storage(scalar)),
-        Value::Text(key),
-        Value::Text(_),
-        Value::Int(len),
-    ] = machine.elements(id)?
-    else {
-        return Err("a persistent id that is no storage".into());
+fn ordered(machine: &mut Machine, items: &Value) -> Step<Value> {
+    let wrong = || "OrderedDict with arguments that torch.save does not write".to_owned();
+    let Some(Node::List(pairs)) = machine.node(items) else { return Err(wrong()) };
+    let mut dict = Dict::ordered();
+    for pair in pairs {
+        match machine.node(pair) {
+            Some(Node::List(pair) | Node::Tuple(pair)) => match &pair[..] {
+                [Value::Text(key), value] => dict
+                    .insert(Key::Text(Rc::clone(key)), value.clone())
+                    .map_err(|key| format!("key {key} is there twice"))?,
+                _ => return Err(wrong()),
+            },
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(machine.add(Node::Dict(dict)))
+}
+
+/// Returns the storage of a persistent id `("storage", class, key, location, length)`; the old form adds `None`.
+pub(super) fn storage(machine: &mut Machine, id: &Value) -> Step<Value> {
+    let (tag, scalar, key, len) = match machine.elements(id)? {
+        [
+            Value::Text(tag),
+            Value::Global(Global::Storage(scalar)),
+            Value::Text(key),
+            Value::Text(_),
+            Value::Int(len),
+        ]
+        | [
+            Value::Text(tag),
+            Value::Global(Global::Storage(scalar)),
+            Value::Text(key),
+            Value::Text(_),
+            Value::Int(len),
+            Value::None,
+        ] => (Rc::clone(tag), *scalar, Rc::clone(key), *len),
+        _ => return Err("a persistent id that is no storage".into()),
     };
     if tag.as_ref() != "storage" {
         return Err(format!("a persistent id of kind {:.40}, expected storage", tag.as_ref()));
@@ -67,15 +121,28 @@ pub(super) fn storage(machine: &Machine, id: &Value) -> Step<Value> {
     if key.is_empty() || key.len() > 20 || !key.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("storage {key:.40}, expected a number"));
     }
-    let Some(entry) = (machine.storage_bytes)(key) else {
-        return Err(format!("storage {key} is missing in the file"));
-    };
-    let bytes = u64::try_from(*len).ok().and_then(|len| len.checked_mul(scalar.bytes()));
-    if bytes != Some(entry) {
-        return Err(format!("storage {key} of {len} {scalar:?} numbers has {entry} bytes in the file"));
+    let bytes = u64::try_from(len).ok().and_then(|len| len.checked_mul(scalar.bytes()));
+    match machine.storages {
+        Storages::Entries(length) => {
+            let Some(entry) = length(&key) else {
+                return Err(format!("storage {key} is missing in the file"));
+            };
+            if bytes != Some(entry) {
+                return Err(format!("storage {key} of {len} {scalar:?} numbers has {entry} bytes in the file"));
+            }
+        }
+        Storages::Within(most) => {
+            if bytes.is_none_or(|bytes| bytes > most) {
+                return Err(format!("storage {key} of {len} {scalar:?} numbers in a file of {most} bytes"));
+            }
+        }
     }
-    let storage = Storage { scalar: *scalar, key: key.as_ref().to_owned(), len: *len as u64 };
-    Ok(Value::Storage(Rc::new(storage)))
+    let storage = Rc::new(Storage { scalar, key: key.as_ref().to_owned(), len: len as u64 });
+    let known = machine.found.entry(storage.key.clone()).or_insert_with(|| Rc::clone(&storage));
+    if **known != *storage {
+        return Err(format!("storage {key} is there twice, as {known:?} and {storage:?}"));
+    }
+    Ok(Value::Storage(storage))
 }
 
 fn expect_no_hooks(machine: &Machine, hooks: &Value) -> Step<()> {
