@@ -3,6 +3,7 @@
 /// The programs as black boxes: good calls, bad input, interruptions.
 mod cli {
     mod checkpoints;
+    mod feature_vectors;
     mod few_labels;
     mod generate;
     mod history;

@@ -49,6 +49,8 @@ streams! {
     FeatureMirrors = 15,
     /// Features: which groups a resample holds. Counters: seed.
     FeatureGroups = 16,
+    /// Features: which training vectors the floor is taken of. Counters: seed.
+    FeatureFloor = 17,
     /// Phantom: the cells of a position. Counters: seed, position.
     PhantomCells = 10,
     /// Phantom: the microscope and its noise at a position. Counters: seed, position.

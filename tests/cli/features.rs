@@ -41,14 +41,14 @@ fn figures_come_with_what_they_were_taken_of() {
     let found = result(&features(dir.path(), "moved.safetensors", &["--inception-splits", "1"]));
     let number = |pointer: &str| found.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap();
     // Only the means differ, by 2.
-    assert!((number("/distances/frechet_distance") - 4.0).abs() < 1e-9, "{found}");
-    assert!((number("/distances/inception_score/mean") - 4.0).abs() < 1e-9, "{found}");
-    assert_eq!((number("/distances/manifold/precision"), number("/inputs/real/vectors")), (0.0, 60.0));
+    assert!((number("/channels/0/frechet_distance") - 4.0).abs() < 1e-9, "{found}");
+    assert!((number("/channels/0/inception_score/mean") - 4.0).abs() < 1e-9, "{found}");
+    assert_eq!((number("/channels/0/manifold/precision"), number("/inputs/real/vectors")), (0.0, 60.0));
     // Sets are smaller than the subsets of the protocol, which is said.
-    assert_eq!(found["distances"]["warnings"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found["channels"][0]["warnings"].as_array().unwrap().len(), 1, "{found}");
     let same = result(&features(dir.path(), "real.safetensors", &["--output", "same.json"]));
-    assert!(same["distances"]["frechet_distance"].as_f64().unwrap().abs() < 1e-9, "{same}");
-    assert_eq!(same["distances"]["manifold"]["recall"], 1.0);
+    assert!(same["channels"][0]["frechet_distance"].as_f64().unwrap().abs() < 1e-9, "{same}");
+    assert_eq!(same["channels"][0]["manifold"]["recall"], 1.0);
     assert!(dir.path().join("same.json").is_file());
     // An output that is there is not overwritten.
     check_refused(&features(dir.path(), "real.safetensors", &["--output", "same.json"]), 73, &["same.json"]);

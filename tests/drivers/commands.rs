@@ -20,6 +20,10 @@ const SMALL: [&str; 8] = [
     "model.discriminator.decoder=[[12,8],[12,8],[12,4]]",
 ];
 
+/// Commands whose output is a file.
+const FILES: [&str; 7] =
+    ["score", "benchmark score", "ceiling", "quality", "features", "distances", "import"];
+
 /// A command that writes something.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
@@ -73,7 +77,7 @@ impl Case {
     /// Returns whether the output of a flag is a folder.
     pub(super) fn is_folder(&self, flag: &str) -> bool {
         match flag {
-            "--output" => !["score", "benchmark score", "ceiling", "quality", "import"].contains(&self.name),
+            "--output" => !FILES.contains(&self.name),
             flag => flag == "--tiff",
         }
     }
@@ -125,6 +129,12 @@ impl Commands {
                 succeed(program, &line.iter().map(String::as_str).collect::<Vec<_>>());
             }
         }
+        let vectors = at("vectors.safetensors");
+        let [plate, output] = [text(&real), text(&vectors)];
+        succeed(
+            "segment-benchmark",
+            &[&["features", &plate, "--channel", "gfp", "--output", &output][..], &cpu].concat(),
+        );
         let scored = [
             paths("--truth", &real),
             paths("--prediction", &real),
@@ -214,6 +224,22 @@ impl Commands {
                 ]
                 .concat(),
                 &[&synthetic, &real],
+                &[("--output", ".json")],
+            ),
+            case(
+                "features",
+                "segment-benchmark",
+                [with(&["features", &text(&real), "--channel", "gfp"]), cpu.map(str::to_owned).to_vec()]
+                    .concat(),
+                &[&real],
+                &[("--output", ".safetensors")],
+            ),
+            case(
+                "distances",
+                "evaluate",
+                [&with(&["features", "-q"])[..], &paths("--real", &vectors), &paths("--synthetic", &vectors)]
+                    .concat(),
+                &[&vectors],
                 &[("--output", ".json")],
             ),
             case(

@@ -46,7 +46,8 @@ fn container(data: &[u8]) -> std::collections::BTreeMap<String, Vec<u8>> {
 
 /// Returns a file of torch before 1.6 around the pickle of its data.
 fn legacy(data: &[u8]) -> Vec<u8> {
-    let machine = [b"}(", &text("little_endian")[..], b"\x88", &text("protocol_version"), b"M\xe9\x03u."].concat();
+    let machine =
+        [b"}(", &text("little_endian")[..], b"\x88", &text("protocol_version"), b"M\xe9\x03u."].concat();
     let keys = [b"](", &text("7")[..], &text("8"), b"e."].concat();
     let stored = |values: &[f32]| [&(values.len() as i64).to_le_bytes()[..], &floats(values)].concat();
     [
@@ -62,7 +63,8 @@ fn legacy(data: &[u8]) -> Vec<u8> {
 
 /// Returns the opcodes of a storage of the old form: with `None` for the view it is of.
 fn old_storage(key: &str, len: i64) -> Vec<u8> {
-    let id = [&text("storage")[..], b"ctorch\nFloatStorage\n", &text(key), &text("cuda:0"), &number(len), b"N"];
+    let id =
+        [&text("storage")[..], b"ctorch\nFloatStorage\n", &text(key), &text("cuda:0"), &number(len), b"N"];
     [b"(", &id.concat()[..], b"tQ"].concat()
 }
 
@@ -102,8 +104,14 @@ fn the_form_of_torch_before_1_6_is_read() {
 fn what_python_2_wrote_is_read() {
     let short = |text: &str| [&[b'U', text.len() as u8][..], text.as_bytes()].concat();
     let old = |key: &str, len: i64| {
-        let id =
-            [&short("storage")[..], b"ctorch\nFloatStorage\n", &short(key), &short("cpu"), &number(len), b"N"];
+        let id = [
+            &short("storage")[..],
+            b"ctorch\nFloatStorage\n",
+            &short(key),
+            &short("cpu"),
+            &number(len),
+            b"N",
+        ];
         [b"(", &id.concat()[..], b"tQ"].concat()
     };
     let view = |storage: &[u8], size: &[i64], stride: &[i64]| {
@@ -131,9 +139,8 @@ fn modules_of_torchscript_are_read_and_their_code_is_not_run() {
         b"ub",
     ]
     .concat();
-    let module = |name: &str, inner: &[u8]| {
-        [b"c__torch__.Net\nNet\n)\x81}(", &text(name)[..], inner, b"ub"].concat()
-    };
+    let module =
+        |name: &str, inner: &[u8]| [b"c__torch__.Net\nNet\n)\x81}(", &text(name)[..], inner, b"ub"].concat();
     let data = [&module("module", &module("a", &layer))[..], b"."].concat();
     let mut entries = container(&pickle(&data));
     entries.insert("archive/constants.pkl".into(), pickle(b")."));
@@ -177,7 +184,10 @@ fn weights_of_another_network_are_refused_by_the_first_tensor() {
     fid.retain(|(name, _)| name.starts_with("Conv2d"));
     refused(&written("cut.safetensors", &fid), &["Mixed_5b.branch1x1.conv.weight", "missing"]);
     fid[0].1 = fid[0].1.narrow(0, 0, 16);
-    refused(&written("small.safetensors", &fid), &["Conv2d_1a_3x3.conv.weight", "[16, 3, 3, 3]", "[32, 3, 3, 3]"]);
+    refused(
+        &written("small.safetensors", &fid),
+        &["Conv2d_1a_3x3.conv.weight", "[16, 3, 3, 3]", "[32, 3, 3, 3]"],
+    );
     fid[0].1 = Tensor::full([32, 3, 3, 3], f64::NAN, (Kind::Float, Device::Cpu));
     refused(&written("nan.safetensors", &fid), &["Conv2d_1a_3x3.conv.weight", "no numbers"]);
     let other = written("other.safetensors", &[("layer1.weight".to_owned(), fid[1].1.shallow_clone())]);

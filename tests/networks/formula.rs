@@ -5,9 +5,9 @@ use tch::{Kind, Tensor};
 
 /// Returns the seed of a tensor: FNV-1a of its name.
 pub(super) fn seed(salt: &str, name: &str) -> u64 {
-    salt.bytes().chain(name.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    salt.bytes()
+        .chain(name.bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Returns number `i` of a tensor, in [-1, 1).

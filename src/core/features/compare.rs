@@ -1,12 +1,16 @@
 //! All figures of two sets of feature vectors.
 
+use ndarray::Axis;
+use rand::seq::index;
 use serde::Serialize;
 
+use super::file::Vectors;
 use super::frechet::frechet;
 use super::inception::inception_score;
+use super::intervals::{Grouped, Intervals, intervals};
 use super::kernel::of_subsets;
 use super::manifold::{Manifold, manifold};
-use super::file::Vectors;
+use crate::seed::{self, Stream};
 use crate::stats::wasserstein::mean;
 
 /// How the figures are taken.
@@ -20,6 +24,8 @@ pub struct FeatureProtocol {
     pub neighbours: usize,
     /// Parts of the Inception score.
     pub inception_splits: usize,
+    /// Resamples of groups behind the intervals; 0 for none.
+    pub resamples: usize,
     /// Seed of the subsets.
     pub seed: u64,
 }
@@ -27,7 +33,14 @@ pub struct FeatureProtocol {
 impl Default for FeatureProtocol {
     /// Returns what the papers of the figures take.
     fn default() -> Self {
-        Self { kid_subsets: 100, kid_subset_size: 1000, neighbours: 5, inception_splits: 10, seed: 0 }
+        Self {
+            kid_subsets: 100,
+            kid_subset_size: 1000,
+            neighbours: 5,
+            inception_splits: 10,
+            resamples: 100,
+            seed: 0,
+        }
     }
 }
 
@@ -53,6 +66,76 @@ pub struct Distances {
     pub inception_score: Option<Spread>,
     /// What to know before the figures are believed.
     pub warnings: Vec<String>,
+}
+
+/// Distances beside those that real data have among themselves.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    /// Of the real and the synthetic set.
+    #[serde(flatten)]
+    pub distances: Distances,
+    /// How sure these are.
+    pub intervals: Intervals,
+    /// Of the real set and real training vectors, of which as many are taken as there are synthetic ones.
+    pub floor: Option<Distances>,
+    /// Distances as multiples of the floor: 1 where synthetic data are as far as other real ones.
+    pub times_floor: Option<TimesFloor>,
+}
+
+/// Distances as multiples of the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TimesFloor {
+    /// Of the Fréchet distance.
+    pub frechet_distance: Option<f64>,
+    /// Of the kernel distance; none where the floor is not above 0.
+    pub kid: Option<f64>,
+}
+
+/// One set with the group of each vector.
+#[derive(Clone, Copy, Debug)]
+pub struct Set<'a> {
+    /// Vectors.
+    pub vectors: &'a Vectors,
+    /// Group of each.
+    pub groups: &'a [u64],
+}
+
+/// Compares a real and a synthetic set, and the real one with `training`, other real vectors, where there are any.
+pub fn compare_beside_floor(
+    real: Set<'_>,
+    synthetic: Set<'_>,
+    training: Option<&Vectors>,
+    protocol: &FeatureProtocol,
+) -> Compared {
+    let mut distances = compare(real.vectors, synthetic.vectors, protocol);
+    let intervals = intervals(grouped_of(&real), grouped_of(&synthetic), protocol.resamples, protocol.seed);
+    let n = synthetic.vectors.features.nrows();
+    let floor = training.map(|training| {
+        let there = training.features.nrows();
+        if there < n {
+            distances.warnings.push(format!(
+                "the floor is taken of {there} training vectors, as there are no more, beside {n} synthetic ones: it is too high"
+            ));
+        }
+        let mut rows = index::sample(&mut seed::rng(Stream::FeatureFloor, &[protocol.seed]), there, n.min(there)).into_vec();
+        rows.sort_unstable();
+        let features = training.features.select(Axis(0), &rows);
+        compare(real.vectors, &Vectors { features, logits: None }, protocol)
+    });
+    let times_floor = floor.as_ref().map(|floor| {
+        let times =
+            |value: Option<f64>, floor: Option<f64>| Some(value? / floor.filter(|&floor| floor > 0.0)?);
+        let kid = |distances: &Distances| distances.kid.map(|kid| kid.mean);
+        TimesFloor {
+            frechet_distance: times(distances.frechet_distance, floor.frechet_distance),
+            kid: times(kid(&distances), kid(floor)),
+        }
+    });
+    Compared { distances, intervals, floor, times_floor }
+}
+
+fn grouped_of<'a>(set: &Set<'a>) -> Grouped<'a> {
+    Grouped { rows: set.vectors.features.view(), groups: set.groups }
 }
 
 /// Compares two sets.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use ndarray::Array2;
-use safetensors::{SafeTensorError, SafeTensors};
 use safetensors::tensor::{Dtype, TensorView, serialize};
+use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -169,7 +169,11 @@ impl FeatureFile {
                 tensor.data().as_chunks::<8>().0.iter().map(|&b| u64::from_le_bytes(b)).collect()
             }
             Ok(tensor) => {
-                return Err(unusable(format!("tensor `{GROUPS}` holds {:?} {:?}", tensor.dtype(), tensor.shape())));
+                return Err(unusable(format!(
+                    "tensor `{GROUPS}` holds {:?} {:?}",
+                    tensor.dtype(),
+                    tensor.shape()
+                )));
             }
             Err(_) => (0..rows as u64).collect(),
         };
@@ -185,7 +189,8 @@ impl FeatureFile {
         channels: &[(String, Array2<f32>, Option<Array2<f32>>)],
         groups: &[u64],
     ) -> Result<Vec<u8>, SafeTensorError> {
-        let numbers = |values: &Array2<f32>| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+        let numbers =
+            |values: &Array2<f32>| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
         let mut parts = vec![(
             GROUPS.to_owned(),
             Dtype::U64,
@@ -205,7 +210,7 @@ impl FeatureFile {
             views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?));
         }
         let about = serde_json::to_string(about)?;
-        serialize(views, Some(HashMap::from([(ABOUT.to_owned(), about)])))
+        serialize(views, &Some(HashMap::from([(ABOUT.to_owned(), about)])))
     }
 }
 

@@ -63,8 +63,7 @@ impl Grouped<'_> {
 pub fn intervals(real: Grouped<'_>, synthetic: Grouped<'_>, resamples: usize, seed: u64) -> Intervals {
     let members = [real.members(), synthetic.members()];
     let groups = [members[0].len(), members[1].len()];
-    let mut found =
-        Intervals { frechet_distance: None, kid: None, resamples, groups, missing: Vec::new() };
+    let mut found = Intervals { frechet_distance: None, kid: None, resamples, groups, missing: Vec::new() };
     if resamples == 0 {
         found.missing.push("no resamples were asked for".into());
         return found;

@@ -144,7 +144,8 @@ impl Extractor {
         let mut size = grey.size();
         size[1] = 3;
         let images = grey.expand(&size[..], false);
-        let images = if network == Network::InceptionClassifier { normalise::imagenet(&images) } else { images };
+        let images =
+            if network == Network::InceptionClassifier { normalise::imagenet(&images) } else { images };
         let images = images.to_kind(self.kind);
         match &self.net {
             Net::Inception(net) => {

@@ -50,7 +50,12 @@ impl Inception {
     ///
     /// # Errors
     /// [`FeatureError::Weights`] naming the first tensor that is missing or of another shape.
-    pub fn new(weights: &Weights, variant: Variant, device: Device, kind: Kind) -> Result<Self, FeatureError> {
+    pub fn new(
+        weights: &Weights,
+        variant: Variant,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, FeatureError> {
         let stack = Stack { builder: Builder::new(weights, device, kind), variant };
         let unit = |name, [inputs, outputs]: [i64; 2], side, stride, pad| {
             let shape = [outputs, inputs, side, side];
@@ -117,13 +122,7 @@ impl Stack<'_> {
         for &(name, outputs, [h, w], stride) in units {
             let pad = if stride == 1 { vec![h / 2, w / 2] } else { vec![0; 2] };
             let (name, shape) = (format!("{block}.{name}"), [outputs, inputs, h, w]);
-            layers.push(self.builder.normalised(
-                &name,
-                "conv",
-                &shape,
-                &[stride; 2],
-                Padding::Both(pad),
-            )?);
+            layers.push(self.builder.normalised(&name, "conv", &shape, &[stride; 2], Padding::Both(pad))?);
             inputs = outputs;
         }
         Ok(layers)
@@ -205,7 +204,8 @@ impl Stack<'_> {
     fn coarse(&self, block: &str, inputs: i64, pooling: Pooling) -> Result<Layer, FeatureError> {
         let branch = |inputs, units: Units| self.branch(block, inputs, units);
         let split = |wide: &str, tall: &str| -> Result<Layer, FeatureError> {
-            let (wide, tall) = (branch(384, &[(wide, 384, [1, 3], 1)])?, branch(384, &[(tall, 384, [3, 1], 1)])?);
+            let (wide, tall) =
+                (branch(384, &[(wide, 384, [1, 3], 1)])?, branch(384, &[(tall, 384, [3, 1], 1)])?);
             Ok(Layer::Branches(vec![wide, tall]))
         };
         let mut once = branch(inputs, &[("branch3x3_1", 384, [1, 1], 1)])?;

@@ -155,7 +155,8 @@ impl<'a> Builder<'a> {
         let norm = |part: &str| double(&format!("{name}.bn.{part}"), &shape[..1]);
         let scale = norm("weight")? / (norm("running_var")? + EPSILON).sqrt();
         let bias = norm("bias")? - norm("running_mean")? * &scale;
-        let by_output: Vec<i64> = shape.iter().enumerate().map(|(i, &n)| if i == 0 { n } else { 1 }).collect();
+        let by_output: Vec<i64> =
+            shape.iter().enumerate().map(|(i, &n)| if i == 0 { n } else { 1 }).collect();
         let weight = weight * scale.view(&by_output[..]);
         Ok(self.finish(&weight, &bias, stride, padding, true))
     }

@@ -51,7 +51,8 @@ impl Weights {
     /// [`FeatureError`] of a file that is missing, damaged, or without tensor of that name.
     pub fn read(path: &Path, probe: &str) -> Result<Self, FeatureError> {
         let file = path.display().to_string();
-        let (sha256, head) = digest(path).map_err(|source| FeatureError::Io { file: file.clone(), source })?;
+        let (sha256, head) =
+            digest(path).map_err(|source| FeatureError::Io { file: file.clone(), source })?;
         let tensors = if is_safetensors(&head) { safetensors(path, &file)? } else { torch_file(path)? };
         let Some(prefix) = prefix(tensors.keys().map(String::as_str), probe) else {
             let mut names: Vec<_> = tensors.keys().map(String::as_str).collect();
@@ -59,7 +60,9 @@ impl Weights {
             names.truncate(3);
             let problem = match names[..] {
                 [] => "missing; the file holds no tensor".into(),
-                _ => format!("missing; the file holds {} tensors, such as {}", tensors.len(), names.join(", ")),
+                _ => {
+                    format!("missing; the file holds {} tensors, such as {}", tensors.len(), names.join(", "))
+                }
             };
             return Err(FeatureError::Weights { file, name: probe.into(), problem });
         };
@@ -71,8 +74,7 @@ impl Weights {
     /// # Errors
     /// [`FeatureError::Weights`] where there is none, where it has another shape, or holds what is no number.
     pub fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, FeatureError> {
-        let wrong =
-            |problem| FeatureError::Weights { file: self.file.clone(), name: name.into(), problem };
+        let wrong = |problem| FeatureError::Weights { file: self.file.clone(), name: name.into(), problem };
         let (tensors, prefix) = match &self.source {
             Source::Tensors(tensors, prefix) => (tensors, prefix),
             Source::Random(seed) => return Ok(random::tensor(*seed, name, shape)),

@@ -9,10 +9,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::ImportError;
 use crate::import::published::{self, Network, Optimizer, Parts, Published, Step, TorchFileError};
-use crate::torch_file::TensorRef;
 use crate::model::Wiring;
 use crate::optim::Adam;
 use crate::optim::adam::Moments;
+use crate::torch_file::TensorRef;
 use crate::training::config::Config;
 use crate::training::preset::Preset;
 use crate::training::state::State;

@@ -59,7 +59,12 @@ impl<R: Read + Seek> TorchFile<R> {
     pub fn read(mut reader: R, name: String) -> Result<Self, TorchFileError> {
         if legacy::is_legacy(&mut reader).map_err(|fault| error(&name, fault))? {
             let (pickle, places, length) = legacy::read(&mut reader, &name)?;
-            return Ok(Self { name, store: Store::Legacy { reader, length, places }, scripted: false, pickle });
+            return Ok(Self {
+                name,
+                store: Store::Legacy { reader, length, places },
+                scripted: false,
+                pickle,
+            });
         }
         let mut container = Container::open(reader).map_err(|fault| error(&name, fault))?;
         let (folder, scripted) = folder(&container, &name)?;
@@ -97,7 +102,10 @@ impl<R: Read + Seek> TorchFile<R> {
     ///
     /// # Errors
     /// [`TorchFileError::Layout`] where they do.
-    pub fn expect_bounded<'a>(&self, tensors: impl Iterator<Item = &'a TensorRef>) -> Result<(), TorchFileError> {
+    pub fn expect_bounded<'a>(
+        &self,
+        tensors: impl Iterator<Item = &'a TensorRef>,
+    ) -> Result<(), TorchFileError> {
         let length = match &self.store {
             Store::Zip { container, .. } => container.length(),
             Store::Legacy { length, .. } => *length,
@@ -172,7 +180,9 @@ fn folder<R: Read + Seek>(container: &Container<R>, file: &str) -> Result<(Strin
     let scripted = inside("constants.pkl") || container.names().any(|n| n.contains("/code/"));
     let mut folders = container.names().filter_map(|n| n.strip_suffix("data.pkl"));
     match (folders.next(), folders.next()) {
-        (Some(folder), None) if folder.ends_with('/') || folder.is_empty() => Ok((folder.to_owned(), scripted)),
+        (Some(folder), None) if folder.ends_with('/') || folder.is_empty() => {
+            Ok((folder.to_owned(), scripted))
+        }
         (Some(_), _) => Err(TorchFileError::Container {
             file: file.into(),
             problem: "more than one data.pkl, expected one checkpoint".into(),

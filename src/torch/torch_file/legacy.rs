@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 
+use super::TorchFileError;
 use super::container::{Fault, read_at};
 use super::file::{error, refused};
 use super::pickle::{self, Storages};
 use super::value::{Pickle, Value};
-use super::TorchFileError;
 
 /// Pickles of the magic number and of the version 1001.
 const HEAD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e\x80\x02M\xe9\x03.";
@@ -71,7 +71,10 @@ pub(super) fn read<R: Read + Seek>(
         };
         let head = read_at(reader, start, 8).map_err(io)?;
         if head != storage.len.to_le_bytes() {
-            return Err(wrong(format!("storage {key:.40} has not the {} numbers that it should", storage.len)));
+            return Err(wrong(format!(
+                "storage {key:.40} has not the {} numbers that it should",
+                storage.len
+            )));
         }
         places.insert(storage.key.clone(), Place { start: start + 8, bytes });
         start = end;

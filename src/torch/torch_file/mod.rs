@@ -18,8 +18,8 @@ mod value;
 
 pub use file::TorchFile;
 pub(crate) use file::check_pickle;
-pub use value::{Scalar, Storage, TensorRef};
 pub(crate) use value::{Dict, Key, Pickle, Value, kind};
+pub use value::{Scalar, Storage, TensorRef};
 
 use lapsegan_core::error::{Advice, Exit};
 

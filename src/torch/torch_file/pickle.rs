@@ -291,7 +291,8 @@ impl Machine<'_> {
         let (target, state) = (self.node(self.top()?), self.node(state));
         match (target, state) {
             (Some(Node::Dict(target)), Some(Node::Dict(state))) if target.script_module => {
-                let items = state.items.iter().flat_map(|(key, value)| [key.value(), value.clone()]).collect();
+                let items =
+                    state.items.iter().flat_map(|(key, value)| [key.value(), value.clone()]).collect();
                 self.set_items(items)
             }
             (Some(Node::Dict(target)), Some(Node::Dict(state))) if target.ordered => {

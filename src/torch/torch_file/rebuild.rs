@@ -23,11 +23,10 @@ pub(super) fn global(module: &str, name: &str, scripted: bool) -> Step<Global> {
         ("torch", "LongStorage") => storage(Scalar::Long),
         ("torch", "IntStorage") => storage(Scalar::Int),
         (module, _) if scripted && module.starts_with("__torch__") => Ok(Global::ScriptModule),
-        ("torch.jit._pickle", "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist")
-            if scripted =>
-        {
-            Ok(Global::ScriptList)
-        }
+        (
+            "torch.jit._pickle",
+            "build_intlist" | "build_doublelist" | "build_boollist" | "build_tensorlist",
+        ) if scripted => Ok(Global::ScriptList),
         _ => Err(format!("{module}.{name} is not among the names that are read; nothing was called")),
     }
 }
@@ -128,7 +127,9 @@ pub(super) fn storage(machine: &mut Machine, id: &Value) -> Step<Value> {
                 return Err(format!("storage {key} is missing in the file"));
             };
             if bytes != Some(entry) {
-                return Err(format!("storage {key} of {len} {scalar:?} numbers has {entry} bytes in the file"));
+                return Err(format!(
+                    "storage {key} of {len} {scalar:?} numbers has {entry} bytes in the file"
+                ));
             }
         }
         Storages::Within(most) => {

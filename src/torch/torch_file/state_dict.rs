@@ -23,7 +23,13 @@ impl<R: Read + Seek> TorchFile<R> {
     }
 }
 
-fn collect(pickle: &Pickle, dict: &Dict, prefix: &str, depth: usize, found: &mut Vec<(String, Rc<TensorRef>)>) {
+fn collect(
+    pickle: &Pickle,
+    dict: &Dict,
+    prefix: &str,
+    depth: usize,
+    found: &mut Vec<(String, Rc<TensorRef>)>,
+) {
     // A hostile file may hold a dict that holds itself.
     if depth == MOST_DEPTH {
         return;

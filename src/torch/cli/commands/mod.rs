@@ -1,5 +1,6 @@
 //! One file per command: its flags, its settings, and what it does in about ten steps.
 
+pub mod features;
 pub mod gather;
 pub mod generate;
 pub mod import;

@@ -5,6 +5,7 @@ use lapsegan_core::cli::commands::ceiling::{self, CeilingArgs};
 use lapsegan_core::cli::commands::score::{self, ScoreArgs};
 use lapsegan_core::cli::{Common, Outcome};
 
+use super::features::{self, FeatureVectorsArgs};
 use super::gather::{self, GatherArgs};
 use super::quality::{self, QualityArgs};
 use super::run::{self, RunArgs};
@@ -16,6 +17,7 @@ use super::run::{self, RunArgs};
 /// held-out real sequences. `run --shard` and `gather` share this among jobs.
 /// `score` compares label images with the truth, `ceiling` labels with themselves
 /// after they were maps, `quality` synthetic labels with what a segmenter finds.
+/// `features` makes the vectors that FID and FVD are computed of.
 #[derive(Parser, Debug)]
 #[command(name = "segment-benchmark", arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct SegmentBenchmarkArgs {
@@ -37,6 +39,8 @@ enum Command {
     Ceiling(CeilingArgs),
     #[command(after_help = quality::EXAMPLES)]
     Quality(QualityArgs),
+    #[command(after_help = features::EXAMPLES)]
+    Features(FeatureVectorsArgs),
 }
 
 impl AsRef<Common> for SegmentBenchmarkArgs {
@@ -47,6 +51,7 @@ impl AsRef<Common> for SegmentBenchmarkArgs {
             Command::Score(args) => args.as_ref(),
             Command::Ceiling(args) => args.as_ref(),
             Command::Quality(args) => args.as_ref(),
+            Command::Features(args) => args.as_ref(),
         }
     }
 }
@@ -62,5 +67,6 @@ pub fn execute(args: SegmentBenchmarkArgs) -> Outcome {
         Command::Score(args) => score::execute(&args),
         Command::Ceiling(args) => ceiling::execute(&args),
         Command::Quality(args) => quality::execute(&args),
+        Command::Features(args) => features::execute(&args),
     }
 }

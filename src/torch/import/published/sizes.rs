@@ -4,8 +4,8 @@
 //! memory than it has bytes. The small ones are checked when they are copied into the network.
 
 use super::layout::{Network, Parts};
-use crate::torch_file::TorchFileError;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, LabelLearning, ModelConfig, Precision, Wiring};
+use crate::torch_file::TorchFileError;
 
 /// Most doublings of the resolution, and most blocks of the discriminator: 1024 px.
 const MOST_LEVELS: usize = 8;

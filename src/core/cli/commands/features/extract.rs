@@ -1,0 +1,164 @@
+//! Feature vectors of plates, by the program that has the networks.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::progress::Progress;
+use crate::cli::{Common, Failure};
+use crate::error::Exit;
+use crate::output::run_program;
+use crate::plate::{Plate, Split};
+
+/// The program that links libtorch and makes vectors.
+const PROGRAM: &str = "segment-benchmark";
+/// What is computed where nothing is said.
+const STANDARD: &str = "random";
+/// Last lines of what the program said that are shown when it fails.
+const LAST_LINES: usize = 12;
+
+/// How vectors of plates are made.
+#[derive(Args, Debug)]
+pub(super) struct Extraction {
+    /// Of plates: network, size, range and layer; `segment-benchmark features --help` lists them
+    #[arg(long, value_name = "NAME", default_value = STANDARD, help_heading = "Protocol")]
+    pub(super) protocol: String,
+
+    /// Of plates: the file of the network's weights; random needs none
+    #[arg(long, value_name = "FILE", help_heading = "Protocol")]
+    pub(super) weights: Option<PathBuf>,
+
+    /// Of plates: at most so many sequences per set [default: as many as the smaller set has]
+    #[arg(long, value_name = "N", help_heading = "Protocol")]
+    pub(super) count: Option<usize>,
+}
+
+/// Files of vectors.
+pub(super) struct Vectors {
+    /// What was asked for.
+    pub(super) plan: Value,
+    /// Of the real plate.
+    pub(super) real: PathBuf,
+    /// Of the synthetic plate.
+    pub(super) synthetic: PathBuf,
+    /// Of the real training sequences, where the real ones are others.
+    pub(super) training: Option<PathBuf>,
+}
+
+impl Extraction {
+    /// Refuses flags that only plates need.
+    pub(super) fn expect_unused(&self) -> Result<(), Failure> {
+        let flag = [
+            ("--protocol", self.protocol != STANDARD),
+            ("--weights", self.weights.is_some()),
+            ("--count", self.count.is_some()),
+        ];
+        match flag.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((flag, _)) => Err(Failure::usage(
+                format!("{flag}: the inputs are files of vectors, which are made already"),
+                "leave it out, or give plates",
+            )),
+        }
+    }
+
+    /// Makes the vectors of both plates in a folder; a dry run makes the plan only.
+    pub(super) fn run(
+        &self,
+        real: &Path,
+        synthetic: &Path,
+        common: &Common,
+        folder: &Path,
+    ) -> Result<Vectors, Failure> {
+        let (real_plate, synthetic_plate) = (Plate::open(real)?, Plate::open(synthetic)?);
+        // The published program compares with the sequences that it trained on.
+        let original = self.protocol.starts_with("original-");
+        let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| real_plate.indices(s).len());
+        let (split, there) = match original {
+            true => ("train", train),
+            false if val + test > 0 => ("held-out", val + test),
+            false => ("all", real_plate.wells.len()),
+        };
+        let count = there.min(synthetic_plate.wells.len()).min(self.count.unwrap_or(usize::MAX));
+        let with_floor = split == "held-out" && train > 0;
+        let names =
+            ["real", "synthetic", "training"].map(|name| folder.join(name).with_extension("safetensors"));
+        let plan = json!({
+            "protocol": self.protocol, "weights": self.weights, "real_split": split, "sequences": count,
+            "floor": with_floor,
+        });
+        let mut calls = vec![(real, split, &names[0]), (synthetic, "all", &names[1])];
+        if with_floor {
+            calls.push((real, "train", &names[2]));
+        }
+        let program = program()?;
+        let bar = Progress::new("features by segment-benchmark", calls.len() as u64, common.quiet);
+        for (plate, split, output) in calls {
+            let mut command = Command::new(&program);
+            command.args(["features", "--quiet", "--split", split, "--protocol", &self.protocol]);
+            command.arg(plate).arg("--output").arg(output).arg("--range-of").arg(real);
+            command.args(["--count", &count.to_string(), "--seed", &common.seed.to_string()]);
+            command.args(["--device", &common.device]);
+            command.args(["--threads", &common.thread_count().to_string()]);
+            for channel in &real_plate.meta.channels {
+                command.args(["--channel", &channel.name]);
+            }
+            if let Some(weights) = &self.weights {
+                command.arg("--weights").arg(weights);
+            }
+            if original && split == "train" {
+                command.arg("--mirror");
+            }
+            if common.dry_run {
+                command.arg("--dry-run");
+            }
+            run(&mut command)?;
+            bar.step();
+        }
+        bar.finish();
+        let [real, synthetic, training] = names;
+        Ok(Vectors { plan, real, synthetic, training: with_floor.then_some(training) })
+    }
+}
+
+/// Returns the program: beside this one, or where programs are searched.
+fn program() -> Result<PathBuf, Failure> {
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(PROGRAM)));
+    let searched = std::env::var_os("PATH").unwrap_or_default();
+    let all = beside.into_iter().chain(std::env::split_paths(&searched).map(|folder| folder.join(PROGRAM)));
+    all.into_iter().find(|path| path.is_file()).ok_or_else(|| Failure {
+        message: format!(
+            "{PROGRAM}, which makes feature vectors, is neither beside this program nor in PATH"
+        ),
+        hint: Some(
+            "install all five programs (make build), or give files of vectors that were made elsewhere"
+                .into(),
+        ),
+        exit: Exit::InputMissing,
+        findings: None,
+    })
+}
+
+/// Runs the program; what it says when it fails becomes the failure, with its exit code.
+fn run(command: &mut Command) -> Result<(), Failure> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let ended = run_program(command)
+        .map_err(|e| Failure::usage(format!("{name}: cannot be started: {e}"), "run it with --version"))?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let lines: Vec<&str> = said.lines().collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    let known = [Exit::Usage, Exit::BadInput, Exit::InputMissing, Exit::NoDevice, Exit::GpuMemory];
+    let exit =
+        known.into_iter().find(|exit| ended.status.code() == Some(*exit as i32)).unwrap_or(Exit::Failed);
+    Err(Failure {
+        message: format!("{PROGRAM} features ended with {}:\n{last:.2000}", ended.status),
+        hint: None,
+        exit: exit,
+        findings: None,
+    })
+}
