@@ -10,9 +10,12 @@ use super::frechet::frechet;
 use super::kernel::gram;
 use crate::seed::{self, Stream};
 use crate::stats::bootstrap::percentiles;
+use crate::stats::wasserstein::std_dev;
 
 /// Share of resamples inside an interval.
 const CONFIDENCE: f64 = 0.95;
+/// Standard deviations on either side of a normal mean that hold that share.
+const NORMAL: f64 = 1.96;
 /// Fewest groups of a set that say anything about others.
 const LEAST_GROUPS: usize = 4;
 /// Most multiplications that resampled Fréchet distances may take: a minute of two cores.
@@ -57,9 +60,9 @@ impl Grouped<'_> {
 
 /// Returns intervals from `resamples` draws of groups with replacement.
 ///
-/// A resample of vectors holds some of them several times, which moves a Fréchet distance up; its interval is therefore
-/// mirrored at the distance (the basic bootstrap). The kernel distance leaves out pairs of a vector with itself, and its
-/// interval is that of the resamples.
+/// A resample holds some vectors several times, which moves a Fréchet distance up; so its interval has the width of the
+/// resamples, and the distance in its middle: 1.96 standard deviations to either side. The kernel distance leaves out
+/// pairs of a vector with itself, and its interval is that of the resamples.
 pub fn intervals(real: Grouped<'_>, synthetic: Grouped<'_>, resamples: usize, seed: u64) -> Intervals {
     let members = [real.members(), synthetic.members()];
     let groups = [members[0].len(), members[1].len()];
@@ -99,9 +102,10 @@ pub fn intervals(real: Grouped<'_>, synthetic: Grouped<'_>, resamples: usize, se
         kids.extend(kernels.as_ref().and_then(|kernels| kernels.mmd2(&counts(n, &a), &counts(m, &b))));
     }
     let distance = if with_frechet { frechet(real.rows, synthetic.rows).map(|f| f.distance) } else { None };
-    let mirrored = |[low, high]: [f64; 2], at: f64| [(2.0 * at - high).max(0.0), (2.0 * at - low).max(0.0)];
-    found.frechet_distance =
-        distance.and_then(|at| percentiles(frechets, CONFIDENCE).map(|interval| mirrored(interval, at)));
+    found.frechet_distance = distance.zip(std_dev(&frechets)).map(|(at, deviation)| {
+        let half = NORMAL * deviation;
+        [(at - half).max(0.0), at + half]
+    });
     found.kid = percentiles(kids, CONFIDENCE);
     found
 }

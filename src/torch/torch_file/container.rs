@@ -173,10 +173,13 @@ fn read_table(table: &[u8], count: u64, length: u64) -> Result<BTreeMap<String, 
         let Ok(file) = std::str::from_utf8(&record[46..46 + name]) else {
             return zip(format!("its table of entries holds a name that is no text at byte {at}"));
         };
-        if u16_at(record, 8) & 1 != 0 || u16_at(record, 10) != 0 {
+        let stored = u16_at(record, 8) & 1 == 0 && u16_at(record, 10) == 0;
+        // TorchScript compresses its code, which is never read.
+        if !stored && !file.contains("/code/") {
             return zip(format!("entry {file} is compressed or encrypted, torch.save stores its entries"));
         }
         let [packed, size, header] = wide_fields(record, &record[46 + name..46 + name + extra]);
+        let size = if stored { size } else { packed };
         if packed != size
             || header.checked_add(30).and_then(|h| h.checked_add(size)).is_none_or(|end| end > length)
         {
