@@ -14,6 +14,7 @@ mod cli {
     mod score;
     mod sizes;
 }
+mod distortions;
 mod metrics;
 #[allow(dead_code, reason = "two test binaries share it, and neither uses all of it")]
 mod support;

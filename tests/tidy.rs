@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 36] = [
     ("core/export", &["error", "plate", "input"]),
     ("core/report", &["error"]),
     ("core/features", &["error", "seed", "side_file", "stats"]),
-    ("core/realism", &["error", "seed", "stats", "plate", "report"]),
+    ("core/realism", &["error", "seed", "stats", "plate", "labels", "report"]),
     ("torch/handle", &[]),
     ("torch/operators", &[]),
     ("torch/transfer", &["handle"]),

@@ -1,5 +1,6 @@
 //! Radial power spectra and the sliced Wasserstein distance against NumPy, OpenCV and SciPy.
 
+use lapsegan_core::labels::properties::shapes;
 use lapsegan_core::realism::{pyramid, sliced, spectrum};
 use ndarray::{Array1, Array2, Array3, Array4, Axis, Ix1, Ix2, Ix3, Ix4};
 
@@ -98,4 +99,42 @@ fn sliced_wasserstein_distance_equals_the_reference_level_by_level() {
         let (g, e) = (sum / expected_levels.len() as f64, case["mean_x1e3"].as_f64().unwrap());
         assert!((g - e).abs() <= 1e-6 * e, "{name}: {g}, expected {e}");
     }
+}
+
+#[test]
+fn shapes_of_objects_equal_scikit_image() {
+    let (json, tensors) = fixture("image_statistics");
+    let about = &json["regionprops"];
+    let columns: Vec<&str> = entries(&about["columns"]).iter().map(|name| name.as_str().unwrap()).collect();
+    let column = |name: &str| columns.iter().position(|column| *column == name).unwrap();
+    let mut compared = 0;
+    for image in entries(&about["images"]) {
+        let key = image["key"].as_str().unwrap();
+        let labels = tensors.get(&format!("{key}.labels")).into_dimensionality::<Ix2>().unwrap();
+        let table = tensors.get(&format!("{key}.table")).into_dimensionality::<Ix2>().unwrap();
+        let found = shapes(labels.mapv(|v| v as u32).view());
+        assert_eq!(found.len(), table.nrows(), "{key}");
+        for (shape, row) in found.iter().zip(table.rows()) {
+            assert_eq!(f64::from(shape.id), row[column("label")], "{key}");
+            for (name, value) in [
+                ("area", shape.area),
+                ("centroid_row", shape.centre[0]),
+                ("centroid_col", shape.centre[1]),
+                ("eccentricity", shape.eccentricity),
+                ("solidity", shape.solidity),
+            ] {
+                let expected = row[column(name)];
+                let tolerance = 1e-6 * expected.abs() + 1e-9;
+                // The root of a difference of nearly equal moments keeps half of the digits.
+                let tolerance = if name == "eccentricity" && expected < 1e-3 { 1e-6 } else { tolerance };
+                assert!(
+                    (value - expected).abs() <= tolerance,
+                    "{key} {} {name}: {value}, {expected}",
+                    shape.id
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0, "a fixture without objects");
 }

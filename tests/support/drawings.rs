@@ -69,11 +69,18 @@ impl Drawing {
 
     /// Writes the plate.
     pub(crate) fn write(&self, path: &Path) {
+        self.write_changed(path, |_, _| {});
+    }
+
+    /// Writes the plate with something done to every sequence, by its number.
+    pub(crate) fn write_changed(&self, path: &Path, change: impl Fn(usize, &mut Sequence)) {
         let count = self.splits.iter().sum();
         let writer = PlateWriter::create(path, &self.meta(), count, false).unwrap();
         let splits = [Split::Train, Split::Val, Split::Test].into_iter().zip(self.splits);
         for (index, split) in splits.flat_map(|(split, n)| vec![split; n]).enumerate() {
-            writer.write(index, &self.sequence(index, split)).unwrap();
+            let mut sequence = self.sequence(index, split);
+            change(index, &mut sequence);
+            writer.write(index, &sequence).unwrap();
         }
         writer.finish().unwrap();
     }
@@ -108,7 +115,8 @@ impl Drawing {
         (0..12).map(group).collect()
     }
 
-    fn sequence(&self, index: usize, split: Split) -> Sequence {
+    /// Returns one sequence.
+    pub(crate) fn sequence(&self, index: usize, split: Split) -> Sequence {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed * 100_000 + index as u64);
         let size = self.side as f64;
         let first = rng.random_range(0..4);

@@ -17,6 +17,7 @@ pub mod otsu;
 pub mod peaks;
 mod per_label;
 pub mod picture;
+pub mod properties;
 pub mod smooth;
 pub mod survey;
 pub mod watershed;

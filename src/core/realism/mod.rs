@@ -1,6 +1,6 @@
 //! How real synthetic sequences look, without any trained network.
 //!
-//! Spectra, textures, intensities and changes over time are compared between a synthetic and a real plate, each number
+//! Spectra, textures, intensities, changes over time and what `statistics` counts are compared between a synthetic and a real plate, each number
 //! beside the floor that real data reach against real data, and beside a trivial generator. No single number here says
 //! that synthetic data are good for training: `segment-benchmark` answers that. Nothing here knows our networks.
 //!
@@ -20,6 +20,7 @@ pub mod run;
 pub mod settings;
 pub mod sliced;
 pub mod spectrum;
+pub mod statistics;
 pub mod suite;
 pub mod temporal;
 

@@ -1,13 +1,16 @@
 //! The evaluation as a page for people.
 
+use std::collections::BTreeSet;
+
 use ndarray::{Array3, Array4, s};
 
 use super::EvaluationError;
 use super::draws::{keyed_rng, pick};
 use super::protocol::{ComparisonPlan, Plates};
 use super::result::{BySet, ChannelResult, Curves, Evaluation, MetricResult};
+use super::run::{ALL_CHANNELS, OBJECTS};
 use crate::plate::{Calibration, Plate};
-use crate::report::html::Note;
+use crate::report::html::{Note, short_number};
 use crate::report::plots::{Series, histogram};
 use crate::report::{Figure, LinePlot, Page, Panel, RgbImage, Table, TableCell, contact_sheet};
 use crate::seed::Stream;
@@ -102,6 +105,9 @@ pub fn page(evaluation: &Evaluation, plates: &Plates, sheets: &[Sheet]) -> Resul
             sheets.iter().map(|s| Figure::picture(&s.image, &s.title, &s.title)).collect();
         page.figures(&figures?);
     }
+    page.heading("In numbers that cells have");
+    page.paragraph("Median of the held-out real and of the synthetic sequences, with the 10th and 90th percentile in brackets. Whether a difference is more than other real sequences show stands in the tables below, under the same name.");
+    page.table(&typical(evaluation));
     for channel in &evaluation.channels {
         page.heading(&channel_heading(&channel.name));
         if let Some(curves) = &channel.curves {
@@ -123,10 +129,10 @@ fn frames(n: usize) -> String {
 }
 
 fn channel_heading(name: &str) -> String {
-    if name == super::run::ALL_CHANNELS {
-        "All channels together: do they belong to each other?".to_owned()
-    } else {
-        format!("Channel {name}")
+    match name {
+        ALL_CHANNELS => "All channels together: do they belong to each other?".to_owned(),
+        OBJECTS => "Objects: shapes, numbers, movement".to_owned(),
+        name => format!("Channel {name}"),
     }
 }
 
@@ -194,7 +200,7 @@ fn table(channel: &ChannelResult, untrained: bool) -> Table {
             with_error(metric.value, error.value).strong(),
             with_error(metric.floor, error.floor),
             with_error(metric.excess, error.excess),
-            with_error(metric.baseline, error.baseline),
+            metric.baseline.map_or(TableCell::number(None), |value| with_error(value, error.baseline)),
         ];
         if untrained {
             let of_untrained =
@@ -233,7 +239,8 @@ fn share(ratio: Option<f64>) -> TableCell {
 }
 
 fn definitions(evaluation: &Evaluation) -> Table {
-    let metrics = evaluation.channels.first().map_or(&[][..], |c| &c.metrics);
+    let mut known = BTreeSet::new();
+    let metrics = evaluation.channels.iter().flat_map(|channel| &channel.metrics);
     let row = |metric: &MetricResult| {
         let definition = evaluation.definitions.get(&metric.key).cloned().unwrap_or_default();
         vec![TableCell::text(&metric.label), TableCell::text(&metric.key), TableCell::text(definition)]
@@ -241,7 +248,32 @@ fn definitions(evaluation: &Evaluation) -> Table {
     Table {
         caption: String::new(),
         header: ["metric", "in metrics.json", "definition"].map(str::to_owned).to_vec(),
-        rows: metrics.iter().map(row).collect(),
+        rows: metrics.filter(|metric| known.insert(&metric.key)).map(row).collect(),
+    }
+}
+
+/// Returns what is usual in real and synthetic sequences, channel by channel.
+fn typical(evaluation: &Evaluation) -> Table {
+    let range = |[low, middle, high]: [f64; 3]| TableCell {
+        text: format!("{} ({} to {})", short_number(middle), short_number(low), short_number(high)),
+        number: true,
+        strong: false,
+    };
+    let rows = evaluation.channels.iter().flat_map(|channel| {
+        channel.typical.iter().map(|typical| {
+            let unit = if typical.unit.is_empty() { String::new() } else { format!(" [{}]", typical.unit) };
+            vec![
+                TableCell::text(&channel.name),
+                TableCell::text(format!("{}{unit}", typical.label)),
+                range(typical.reference),
+                range(typical.synthetic),
+            ]
+        })
+    });
+    Table {
+        caption: String::new(),
+        header: ["of", "what", "real, held out", "synthetic"].map(str::to_owned).to_vec(),
+        rows: rows.collect(),
     }
 }
 

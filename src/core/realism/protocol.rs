@@ -15,6 +15,7 @@ use super::draws::{keyed_rng, pick};
 use super::settings::{LEAST, Settings};
 use super::sliced::PATCH;
 use crate::plate::compare::{Finding, Scope, Severity, compare};
+use crate::plate::labels::objects;
 use crate::plate::{Plate, PlateMeta, Split};
 use crate::seed::Stream;
 
@@ -65,6 +66,8 @@ pub struct ComparisonPlan {
     /// Sequences of the untrained generator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untrained: Option<Selection>,
+    /// Label whose objects are compared; `None` where the plates do not share one.
+    pub label: Option<String>,
     /// What limits the conclusions, in plain words.
     pub warnings: Vec<String>,
 }
@@ -131,8 +134,15 @@ pub fn plan(
         training,
         synthetic,
         untrained,
+        label: shared_label(real, plates.synthetic),
         warnings: sentences,
     })
+}
+
+/// Returns the label of objects that both plates have, where it is clear which one is meant.
+fn shared_label(real: &Plate, synthetic: &Plate) -> Option<String> {
+    let of = |plate: &Plate| objects(&plate.meta.labels, None).ok().map(|label| label.name.clone());
+    of(real).filter(|name| of(synthetic).as_ref() == Some(name))
 }
 
 /// Returns the last part of a path, by which reports call a plate.

@@ -7,7 +7,8 @@
 //! protocol      n, images, reference / training / synthetic / untrained {available, read, groups}, seed, settings
 //! warnings      what limits the conclusions, in plain words
 //! definitions   metric -> one sentence
-//! channels      name, metrics, findings, curves; the last one, `all channels`, only has textures (with several channels)
+//! channels      name, metrics, typical, findings, curves; `all channels` (with several) and `objects` (with labels) follow
+//!   typical     key, label, unit, reference and synthetic {10th, 50th, 90th percentile}
 //!   metrics     key, value, floor, baseline, untrained, excess, relative_excess, standard_error {...}
 //!   curves      spectrum {bins, reference, synthetic, training, ...}, intensity and change {edges, ...}: shares per bin
 //! ```
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use super::protocol::ComparisonPlan;
 use super::settings::Settings;
+use super::statistics::Typical;
 use super::suite::{Metric, MetricValues};
 use crate::stats::wasserstein::{mean, std_dev};
 
@@ -66,6 +68,8 @@ pub struct ChannelResult {
     pub name: String,
     /// The metrics.
     pub metrics: Vec<MetricResult>,
+    /// What is usual in real and in synthetic sequences.
+    pub typical: Vec<Typical>,
     /// What the metrics say, in plain words.
     pub findings: Vec<String>,
     /// Distributions behind the metrics, of the first draw.
@@ -85,8 +89,8 @@ pub struct MetricResult {
     pub value: f64,
     /// Real training sequences against held-out.
     pub floor: f64,
-    /// Training mean with noise against held-out.
-    pub baseline: f64,
+    /// Training mean with noise against held-out; `None` where it has no such thing, as objects.
+    pub baseline: Option<f64>,
     /// Untrained generator against held-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untrained: Option<f64>,
@@ -163,7 +167,7 @@ pub fn metric_results(
     n: usize,
 ) -> Vec<MetricResult> {
     let column = |scores: &[MetricValues], i: usize| -> Vec<f64> {
-        scores.iter().filter_map(|s| s.get(i).copied()).collect()
+        scores.iter().filter_map(|s| s.get(&metrics[i].key).copied()).collect()
     };
     let mean_of = |scores: &[MetricValues], i| mean(&column(scores, i));
     let factor = (kept as f64 / (n - kept).max(1) as f64).sqrt();
@@ -187,7 +191,7 @@ pub fn metric_results(
             label: metric.label.clone(),
             value,
             floor,
-            baseline: mean_of(&full.baseline, i)?,
+            baseline: mean_of(&full.baseline, i),
             untrained,
             excess: value - floor,
             relative_excess: range.map(|range| (value - floor) / range),
@@ -212,7 +216,7 @@ pub fn findings(metrics: &[MetricResult]) -> Vec<String> {
             at_floor.join(", ")
         ));
     }
-    let no_better = names(&|m| m.value >= m.baseline);
+    let no_better = names(&|m| m.baseline.is_some_and(|baseline| m.value >= baseline));
     if !no_better.is_empty() {
         findings.push(format!(
             "{} of {all} metrics are no better than the training mean with noise: {}.",
@@ -238,6 +242,10 @@ pub fn findings(metrics: &[MetricResult]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn values(a: f64, b: f64) -> MetricValues {
+        [("a".to_owned(), a), ("b".to_owned(), b)].into()
+    }
+
     fn metric(key: &str) -> Metric {
         Metric { key: key.into(), label: key.into(), definition: String::new() }
     }
@@ -245,18 +253,18 @@ mod tests {
     #[test]
     fn excess_is_measured_from_the_floor_and_relative_to_the_untrained_generator() {
         let full = Draws {
-            value: vec![vec![3.0, 1.0], vec![5.0, 1.0]],
-            floor: vec![vec![2.0, 1.0]; 2],
-            baseline: vec![vec![9.0, 0.5]; 2],
-            untrained: vec![vec![12.0, 0.9]; 2],
+            value: vec![values(3.0, 1.0), values(5.0, 1.0)],
+            floor: vec![values(2.0, 1.0); 2],
+            baseline: vec![values(9.0, 0.5); 2],
+            untrained: vec![values(12.0, 0.9); 2],
         };
-        let halves = Draws { value: vec![vec![4.1, 1.0], vec![3.9, 1.0]], ..full.clone() };
+        let halves = Draws { value: vec![values(4.1, 1.0), values(3.9, 1.0)], ..full.clone() };
         let metrics = [metric("a"), metric("b")];
         let results = metric_results(&metrics, &full, &halves, 5, 10);
         assert_eq!((results[0].value, results[0].excess, results[0].relative_excess), (4.0, 2.0, Some(0.2)));
         assert!((results[0].standard_error.value - 0.1 * 2.0_f64.sqrt()).abs() < 1e-12);
         assert_eq!((results[0].standard_error.floor, results[1].relative_excess), (0.0, None));
-        let vague = Draws { untrained: vec![vec![2.0, 0.9], vec![20.0, 0.9]], ..halves };
+        let vague = Draws { untrained: vec![values(2.0, 0.9), values(20.0, 0.9)], ..halves };
         assert_eq!(metric_results(&metrics, &full, &vague, 5, 10)[0].relative_excess, None);
         let text = findings(&results).join(" ");
         assert!(text.contains(

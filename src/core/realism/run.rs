@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::EvaluationError;
 use super::baseline::MeanImage;
 use super::draws::{keyed_rng, pick, pick_by_group};
-use super::pool::{self, Pool};
+use super::pool::{self, Pool, Stack};
 use super::protocol::{ComparisonPlan, Plates, name};
 use super::result::{BySet, ChannelResult, Curves, Draws, Evaluation, Protocol, findings, metric_results};
 use super::settings::Settings;
-use super::suite::{self, Summary, Texture};
+use super::statistics::{self, Named, OF_CHANNEL, OF_CHANNELS, OF_OBJECTS, Typical};
+use super::suite::{self, Metric, Summary, Texture};
 use crate::plate::Calibration;
 use crate::seed::Stream;
 
@@ -19,6 +20,8 @@ const BINS: usize = 64;
 
 /// Name of the results of all channels together.
 pub const ALL_CHANNELS: &str = "all channels";
+/// Name of the results of the labelled objects.
+pub const OBJECTS: &str = "objects";
 
 /// Directions are this many times fewer in draws of halves, which only serve standard errors.
 const FEWER_DIRECTIONS: usize = 4;
@@ -34,8 +37,8 @@ struct Sets {
 pub fn steps(plates: &Plates, plan: &ComparisonPlan, settings: &Settings) -> u64 {
     let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
     let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
-    let channels = plates.real.meta.channels.len();
-    (reads + (settings.draws + settings.half_draws) * (channels + usize::from(channels > 1))) as u64
+    let scopes = scopes(plates.real.meta.channels.len(), plan.label.is_some()).len();
+    (reads + (settings.draws + settings.half_draws) * scopes) as u64
 }
 
 /// Compares plates as planned.
@@ -53,22 +56,23 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvaluationError> {
     let meta = &plates.real.meta;
     let calibrations: Vec<Calibration> = meta.channels.iter().map(|c| c.calibration).collect();
-    let joint = usize::from(calibrations.len() > 1);
+    let label = plan.label.as_deref();
+    let scopes = scopes(calibrations.len(), label.is_some());
     let done = AtomicU64::new(0);
     let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1);
 
-    let reference = pool::read(plates.real, &plan.reference.indices, &calibrations, &tick)?;
-    let training = pool::read(plates.real, &plan.training.indices, &calibrations, &tick)?;
-    let synthetic = pool::read(plates.synthetic, &plan.synthetic.indices, &calibrations, &tick)?;
+    let reference = pool::read(plates.real, &plan.reference.indices, &calibrations, label, &tick)?;
+    let training = pool::read(plates.real, &plan.training.indices, &calibrations, label, &tick)?;
+    let synthetic = pool::read(plates.synthetic, &plan.synthetic.indices, &calibrations, label, &tick)?;
     let untrained = match (plates.untrained, &plan.untrained) {
-        (Some(plate), Some(part)) => Some(pool::read(plate, &part.indices, &calibrations, &tick)?),
+        (Some(plate), Some(part)) => Some(pool::read(plate, &part.indices, &calibrations, label, &tick)?),
         _ => None,
     };
     let means: Vec<MeanImage> = training.stacks.iter().map(MeanImage::of).collect();
 
-    let mut full = vec![Draws::default(); calibrations.len() + joint];
+    let mut full = vec![Draws::default(); scopes.len()];
     let mut halves = full.clone();
-    let mut curves = Vec::new();
+    let mut shown = Vec::new();
     for draw in 0..settings.draws {
         let drawn = |pool: &Pool, index: usize| {
             let picks = pick(&mut keyed_rng(seed, Stream::RealismPicks, draw, index), pool.len(), plan.n);
@@ -91,9 +95,9 @@ pub fn evaluate(
             seed,
             draw,
         };
-        let shown = score(&sets, &texture, &mut full, &tick);
+        let first = score(&sets, &texture, &scopes, &mut full, &tick);
         if draw == 0 {
-            curves = shown;
+            shown = first;
         }
         for half in (draw..settings.half_draws).step_by(settings.draws) {
             let texture = Texture {
@@ -101,20 +105,24 @@ pub fn evaluate(
                 draw: settings.draws + half,
                 ..texture
             };
-            score(&sets.half(seed, half), &texture, &mut halves, &tick);
+            score(&sets.half(seed, half), &texture, &scopes, &mut halves, &tick);
         }
     }
 
-    let metrics = suite::metrics(meta.frames, meta.height, meta.width);
-    let of_textures = suite::texture_metrics(meta.height, meta.width);
-    let mut curves = curves.into_iter();
-    let channels = full.iter().zip(&halves).enumerate().map(|(c, (full, halves))| {
-        let channel = meta.channels.get(c);
-        let metrics = channel.map_or(&of_textures, |_| &metrics);
-        let metrics = metric_results(metrics, full, halves, plan.n / 2, plan.n);
-        let name = channel.map_or(ALL_CHANNELS, |c| &c.name).to_owned();
-        ChannelResult { name, findings: findings(&metrics), metrics, curves: curves.next() }
-    });
+    let metrics: Vec<Vec<Metric>> =
+        scopes.iter().map(|scope| scope.metrics(meta.frames, meta.height, meta.width)).collect();
+    let channels = scopes.iter().zip(&metrics).zip(full.iter().zip(&halves)).zip(shown).map(
+        |(((scope, metrics), (full, halves)), shown)| {
+            let metrics = metric_results(metrics, full, halves, plan.n / 2, plan.n);
+            let name = match scope {
+                Scope::Channel(channel) => meta.channels[*channel].name.clone(),
+                Scope::Together => ALL_CHANNELS.to_owned(),
+                Scope::Objects => OBJECTS.to_owned(),
+            };
+            let (curves, typical) = (shown.curves, shown.typical);
+            ChannelResult { name, findings: findings(&metrics), metrics, typical, curves }
+        },
+    );
     Ok(Evaluation {
         format: 1,
         program: "evaluate",
@@ -123,12 +131,59 @@ pub fn evaluate(
         untrained: plates.untrained.map(|p| name(&p.path)),
         protocol: Protocol { plan: plan.clone(), seed, settings: *settings },
         warnings: plan.warnings.clone(),
-        definitions: metrics.iter().map(|m| (m.key.clone(), m.definition.clone())).collect(),
+        definitions: metrics.iter().flatten().map(|m| (m.key.clone(), m.definition.clone())).collect(),
         channels: channels.collect(),
     })
 }
 
+/// What is compared at a time.
+#[derive(Clone, Copy, Debug)]
+enum Scope {
+    /// One channel.
+    Channel(usize),
+    /// All channels together.
+    Together,
+    /// The labelled objects.
+    Objects,
+}
+
+/// Returns what there is to compare.
+fn scopes(channels: usize, objects: bool) -> Vec<Scope> {
+    let mut all: Vec<Scope> = (0..channels).map(Scope::Channel).collect();
+    all.extend((channels > 1).then_some(Scope::Together));
+    all.extend(objects.then_some(Scope::Objects));
+    all
+}
+
+impl Scope {
+    fn metrics(self, frames: usize, height: usize, width: usize) -> Vec<Metric> {
+        fn of<F>(all: &[(Named, F)]) -> impl Iterator<Item = Metric> {
+            all.iter().map(|(named, _)| named.metric())
+        }
+        match self {
+            Self::Channel(_) => {
+                suite::metrics(frames, height, width).into_iter().chain(of(OF_CHANNEL)).collect()
+            }
+            Self::Together => {
+                suite::texture_metrics(height, width).into_iter().chain(of(OF_CHANNELS)).collect()
+            }
+            Self::Objects => of(OF_OBJECTS).collect(),
+        }
+    }
+}
+
+/// What the page shows of a scope, of the first draw.
+#[derive(Default)]
+struct Shown {
+    curves: Option<Curves>,
+    typical: Vec<Typical>,
+}
+
 impl Sets {
+    fn synthetic(&self) -> Option<&Pool> {
+        self.others.iter().find(|(set, _)| *set == "synthetic").map(|(_, pool)| pool)
+    }
+
     /// Returns a seeded half of every set: half of its groups, because sequences of one group resemble each other.
     fn half(&self, seed: u64, half: usize) -> Self {
         let of = |pool: &Pool, index: usize| {
@@ -140,42 +195,77 @@ impl Sets {
     }
 }
 
-/// Adds the scores of every channel, and of all channels together, and returns the distributions behind them.
-fn score(sets: &Sets, texture: &Texture, draws: &mut [Draws], tick: &dyn Fn()) -> Vec<Curves> {
-    let mut curves = Vec::new();
-    for (c, of_channel) in draws.iter_mut().enumerate() {
-        if c < sets.reference.stacks.len() {
-            curves.push(score_channel(sets, texture, c, of_channel));
-        } else {
-            score_all_channels(sets, texture, of_channel);
-        }
+/// Adds the scores of every scope and returns what is shown of them.
+fn score(
+    sets: &Sets,
+    texture: &Texture,
+    scopes: &[Scope],
+    draws: &mut [Draws],
+    tick: &dyn Fn(),
+) -> Vec<Shown> {
+    let scored = scopes.iter().zip(draws).map(|(scope, draws)| {
+        let shown = match *scope {
+            Scope::Channel(channel) => score_channel(sets, texture, channel, draws),
+            Scope::Together => score_together(sets, texture, draws),
+            Scope::Objects => score_objects(sets, draws),
+        };
         tick();
-    }
-    curves
+        shown
+    });
+    scored.collect()
 }
 
-/// Adds the scores of one channel and returns the distributions behind them.
-fn score_channel(sets: &Sets, texture: &Texture, channel: usize, draws: &mut Draws) -> Curves {
+/// Adds the scores of one channel.
+fn score_channel(sets: &Sets, texture: &Texture, channel: usize, draws: &mut Draws) -> Shown {
+    let named = statistics::names(OF_CHANNEL);
     let like = &sets.reference.stacks[channel];
     let reference = suite::summarise(like, texture, channel, 0);
     let mut summaries = vec![("reference", reference)];
     for (set, pool) in &sets.others {
-        let summary = suite::summarise(&pool.stacks[channel], texture, channel, 1);
-        record(draws, set, suite::compare(&summaries[0].1, &summary, like));
+        let stack = &pool.stacks[channel];
+        let summary = suite::summarise(stack, texture, channel, 1);
+        let mut scores = suite::compare(&summaries[0].1, &summary, like);
+        scores.extend(statistics::compare(&named, &like.samples, &stack.samples));
+        record(draws, set, scores);
         summaries.push((set, summary));
     }
-    curves(&summaries, &like.calibration)
+    let typical = sets.synthetic().map_or_else(Vec::new, |synthetic| {
+        statistics::typical(&named, &like.samples, &synthetic.stacks[channel].samples)
+    });
+    Shown { curves: Some(curves(&summaries, &like.calibration)), typical }
 }
 
 /// Adds the scores of all channels together.
-fn score_all_channels(sets: &Sets, texture: &Texture, draws: &mut Draws) {
+fn score_together(sets: &Sets, texture: &Texture, draws: &mut Draws) -> Shown {
+    let named = statistics::names(OF_CHANNELS);
     let index = sets.reference.stacks.len();
+    let side = sets.reference.stacks.first().map_or(0, Stack::side);
     let joint =
         |pool: &Pool, side| suite::projections(&pool.stacks.iter().collect::<Vec<_>>(), texture, index, side);
     let reference = joint(&sets.reference, 0);
     for (set, pool) in &sets.others {
-        record(draws, set, suite::compare_textures(&reference, &joint(pool, 1)));
+        let mut scores = suite::compare_textures(&reference, &joint(pool, 1), side);
+        scores.extend(statistics::compare(&named, &sets.reference.together, &pool.together));
+        record(draws, set, scores);
     }
+    let typical = sets.synthetic().map_or_else(Vec::new, |synthetic| {
+        statistics::typical(&named, &sets.reference.together, &synthetic.together)
+    });
+    Shown { curves: None, typical }
+}
+
+/// Adds the scores of the labelled objects; sets without labels have none.
+fn score_objects(sets: &Sets, draws: &mut Draws) -> Shown {
+    let named = statistics::names(OF_OBJECTS);
+    let Some(reference) = &sets.reference.objects else { return Shown::default() };
+    for (set, pool) in &sets.others {
+        if let Some(objects) = &pool.objects {
+            record(draws, set, statistics::compare(&named, reference, objects).into_iter().collect());
+        }
+    }
+    let synthetic = sets.synthetic().and_then(|pool| pool.objects.as_ref());
+    let typical = synthetic.map_or_else(Vec::new, |objects| statistics::typical(&named, reference, objects));
+    Shown { curves: None, typical }
 }
 
 fn record(draws: &mut Draws, set: &str, scores: suite::MetricValues) {

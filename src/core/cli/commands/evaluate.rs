@@ -163,7 +163,7 @@ fn headline(evaluation: &Evaluation) -> String {
                 channel.name.clone(),
                 number(Some(m.value), 0),
                 number(Some(m.floor), 0),
-                number(Some(m.baseline), 0),
+                number(m.baseline, 0),
                 number(m.untrained, 0),
                 number(m.relative_excess, 2),
             ]
