@@ -7,7 +7,7 @@ use lapsegan_core::seed::{Stream, rng};
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
-use super::protocol::{BATCH, Network, Protocol, Sample, Scale};
+use super::protocol::{BATCH, Backbone, Protocol, Sample, Scale};
 use super::{FeatureError, I3d, Inception, Variant, Weights, normalise};
 use crate::transfer::{download, upload};
 
@@ -69,8 +69,8 @@ impl Extractor {
         kind: Kind,
     ) -> Result<Self, FeatureError> {
         let weights = match (protocol.network, weights) {
-            (Network::InceptionRandom, _) => Weights::random(0),
-            (Network::I3dFeatures | Network::I3dLogits, Some(path)) => {
+            (Backbone::InceptionRandom, _) => Weights::random(0),
+            (Backbone::I3dFeatures | Backbone::I3dLogits, Some(path)) => {
                 Weights::read(path, "Conv3d_1a_7x7.conv3d.weight")?
             }
             (_, Some(path)) => Weights::read(path, "Conv2d_1a_3x3.conv.weight")?,
@@ -85,13 +85,13 @@ impl Extractor {
             }
         };
         let net = match protocol.network {
-            Network::InceptionFid | Network::InceptionRandom => {
+            Backbone::InceptionFid | Backbone::InceptionRandom => {
                 Net::Inception(Inception::new(&weights, Variant::Fid, device, kind)?)
             }
-            Network::InceptionTorchvision | Network::InceptionClassifier => {
+            Backbone::InceptionTorchvision | Backbone::InceptionClassifier => {
                 Net::Inception(Inception::new(&weights, Variant::Torchvision, device, kind)?)
             }
-            Network::I3dFeatures | Network::I3dLogits => Net::I3d(I3d::new(&weights, device, kind)?),
+            Backbone::I3dFeatures | Backbone::I3dLogits => Net::I3d(I3d::new(&weights, device, kind)?),
         };
         let published = weights.published();
         Ok(Self { protocol, net, device, kind, sha256: weights.sha256, published })
@@ -145,21 +145,21 @@ impl Extractor {
         size[1] = 3;
         let images = grey.expand(&size[..], false);
         let images =
-            if network == Network::InceptionClassifier { normalise::imagenet(&images) } else { images };
+            if network == Backbone::InceptionClassifier { normalise::imagenet(&images) } else { images };
         let images = images.to_kind(self.kind);
         match &self.net {
             Net::Inception(net) => {
                 let features = net.features(&images);
                 let logits = match network {
-                    Network::InceptionFid => Some(net.logits(&features, false)),
-                    Network::InceptionClassifier => Some(net.logits(&features, true)),
+                    Backbone::InceptionFid => Some(net.logits(&features, false)),
+                    Backbone::InceptionClassifier => Some(net.logits(&features, true)),
                     _ => None,
                 };
                 (features, logits)
             }
             Net::I3d(net) => {
                 let maps = net.maps(&images);
-                let vectors = if network == Network::I3dLogits {
+                let vectors = if network == Backbone::I3dLogits {
                     net.logits_per_step(&maps).mean_dim(Some([2].as_slice()), false, None::<Kind>)
                 } else {
                     net.features(&maps)

@@ -23,7 +23,7 @@ pub enum Padding {
 
 /// A convolution with its normalisation folded in, and ReLU where it has one.
 #[derive(Debug)]
-pub struct Conv {
+pub struct FoldedConv {
     weight: Tensor,
     bias: Tensor,
     stride: Vec<i64>,
@@ -46,7 +46,7 @@ pub enum Pooling {
 #[derive(Debug)]
 pub enum Layer {
     /// A convolution.
-    Conv(Conv),
+    Conv(FoldedConv),
     /// A pool.
     Pool {
         /// What is taken of a window.
@@ -84,7 +84,7 @@ pub fn forward(layers: &[Layer], x: &Tensor) -> Tensor {
     layers.iter().fold(x.shallow_clone(), |x, layer| layer.forward(&x))
 }
 
-impl Conv {
+impl FoldedConv {
     fn forward(&self, x: &Tensor) -> Tensor {
         let kernel = &self.weight.size()[2..];
         let (x, padding) = padded(x, &self.padding, kernel, &self.stride);
@@ -182,6 +182,6 @@ impl<'a> Builder<'a> {
     fn finish(&self, weight: &Tensor, bias: &Tensor, stride: &[i64], padding: Padding, relu: bool) -> Layer {
         let placed = |x: &Tensor| upload(&x.to_kind(self.kind).contiguous(), self.device);
         let (weight, bias) = (placed(weight), placed(bias));
-        Layer::Conv(Conv { weight, bias, stride: stride.to_vec(), padding, relu })
+        Layer::Conv(FoldedConv { weight, bias, stride: stride.to_vec(), padding, relu })
     }
 }

@@ -23,7 +23,7 @@ pub const BATCH: usize = 32;
 
 /// Which network, and what of it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
+pub enum Backbone {
     /// Inception-v3 of the Fréchet inception distance: 2,048 features, and logits without bias.
     InceptionFid,
     /// The same, never trained.
@@ -73,7 +73,7 @@ pub struct Protocol {
     /// What it is, in one sentence.
     pub about: &'static str,
     /// The network.
-    pub network: Network,
+    pub network: Backbone,
     /// The file of weights that belongs to it; empty where it needs none.
     pub weights: &'static str,
     /// What one vector is of.
@@ -100,7 +100,7 @@ pub const ALL: [Protocol; 8] = [
         name: "random",
         figure_name: "random_inception2048_frame",
         about: "Inception-v3 that was never trained, at 128 pixels: needs no file",
-        network: Network::InceptionRandom,
+        network: Backbone::InceptionRandom,
         weights: "",
         sample: Sample::Frames,
         scale: Scale::Fixed128,
@@ -113,7 +113,7 @@ pub const ALL: [Protocol; 8] = [
         name: "standard-fid",
         figure_name: "fid_inception2048_frame",
         about: "the Fréchet inception distance as clean-fid computes it",
-        network: Network::InceptionFid,
+        network: Backbone::InceptionFid,
         weights: FID_FILE,
         sample: Sample::Frames,
         scale: Scale::Fixed128,
@@ -126,7 +126,7 @@ pub const ALL: [Protocol; 8] = [
         name: "stylegan-fid",
         figure_name: "stylegan_fid_inception2048_frame",
         about: "the same with bytes and the resizing of TensorFlow 1, as StyleGAN and torch-fidelity compute it",
-        network: Network::InceptionFid,
+        network: Backbone::InceptionFid,
         weights: FID_FILE,
         sample: Sample::Frames,
         scale: Scale::Bytes128,
@@ -139,7 +139,7 @@ pub const ALL: [Protocol; 8] = [
         name: "pytorch-fid",
         figure_name: "pytorch_fid_inception2048_frame",
         about: "the same with bytes and torch's bilinear resizing, as pytorch-fid computes it",
-        network: Network::InceptionFid,
+        network: Backbone::InceptionFid,
         weights: FID_FILE,
         sample: Sample::Frames,
         scale: Scale::Bytes,
@@ -152,7 +152,7 @@ pub const ALL: [Protocol; 8] = [
         name: "standard-fvd",
         figure_name: "fvd_i3d400_clip",
         about: "the Fréchet video distance of 400 logits of I3D",
-        network: Network::I3dLogits,
+        network: Backbone::I3dLogits,
         weights: I3D_FILE,
         sample: Sample::Clip,
         scale: Scale::Bytes,
@@ -165,7 +165,7 @@ pub const ALL: [Protocol; 8] = [
         name: "original-fid",
         figure_name: "original_fid_torchvision2048_frame",
         about: "FID as the published Multi-StyleGAN computes it, against training sequences",
-        network: Network::InceptionTorchvision,
+        network: Backbone::InceptionTorchvision,
         weights: TORCHVISION_FILE,
         sample: Sample::OneFrame,
         scale: Scale::PerSample,
@@ -178,7 +178,7 @@ pub const ALL: [Protocol; 8] = [
         name: "original-fvd",
         figure_name: "original_fvd_i3d1024_clip",
         about: "FVD as the published Multi-StyleGAN computes it, against training sequences",
-        network: Network::I3dFeatures,
+        network: Backbone::I3dFeatures,
         weights: I3D_FILE,
         sample: Sample::Clip,
         scale: Scale::PerSample,
@@ -191,7 +191,7 @@ pub const ALL: [Protocol; 8] = [
         name: "original-is",
         figure_name: "original_is_torchvision1000_frame",
         about: "the Inception score as the published Multi-StyleGAN computes it, of all images at once",
-        network: Network::InceptionClassifier,
+        network: Backbone::InceptionClassifier,
         weights: TORCHVISION_FILE,
         sample: Sample::OneFrame,
         scale: Scale::ResizedPerSample,
