@@ -33,7 +33,7 @@ def point(work, kimg):
     ends = ["--untrained", work / "0.ome.zarr", "--output", evaluation]
     run("evaluate", "--real", real, "--synthetic", plate, *ends, *threads)
     channels = json.loads((evaluation / "metrics.json").read_text())["channels"]
-    found = {channel["name"]: {m["key"]: m for m in channel["metrics"]}["swd_x1e3"] for channel in channels}
+    found = {c["name"]: m for c in channels for m in c["metrics"] if m["key"] == "swd_x1e3"}
     return [{"kimg": float(kimg), "channel": name, **{k: round(swd[k], 3) for k in KEYS}} for name, swd in found.items()]
 
 

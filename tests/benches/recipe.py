@@ -184,7 +184,8 @@ def measure(name, seed):
     # Of the trainings alone, and of all calls where it was ended.
     hours = sum(tick["s_per_kimg"] * (tick["kimg"] - before) for tick, before in zip(ticks, kimg)) / 3600
     row = {"set": name, "way": E["WAY"], "seed": seed, "kimg": float(E["KIMG"]), "hours": round(hours, 2)}
-    found = {c["name"]: {m["key"]: m for m in c["metrics"]}["swd_x1e3"]["relative_excess"] for c in channels}
+    textures = {c["name"]: [m for m in c["metrics"] if m["key"] == "swd_x1e3"] for c in channels}
+    found = {name: metrics[0]["relative_excess"] for name, metrics in textures.items() if metrics}
     row["excess"] = {channel: value and round(value, 3) for channel, value in found.items()}
     for statistic in ("spread", "variety"):
         row[statistic] = {k.split(" ", 1)[1]: round(v, 3) for k, v in last.items() if k.startswith(f"{statistic} ")}

@@ -84,6 +84,17 @@ fn plates_are_compared_in_one_call_beside_their_floor() {
     }
     let planned = succeed("evaluate", &[&fixed[..], &CPU, &["--dry-run"]].concat());
     assert_eq!(planned["extraction"]["protocol"], "random");
+
+    // The evaluation asks the network too, and its page shows what it said.
+    let folder = dir.path().join("evaluation");
+    let asked = ["--features", "random", "--count", "8", "--set", "draws=2", "--output", text(&folder)];
+    succeed("evaluate", &[&fixed[1..], &CPU, &asked].concat());
+    let metrics: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("metrics.json")).unwrap()).unwrap();
+    let distance = |of: &Value| of["channels"][0]["frechet_distance"].as_f64().unwrap();
+    assert!((distance(&metrics["features"]) - distance(&found)).abs() < 1e-9);
+    let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("By features of a network") && page.contains("Protocol random, 8 sequences"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ndarray::{Array3, Array4, s};
+use serde_json::Value;
 
 use super::EvaluationError;
 use super::draws::{keyed_rng, pick};
@@ -114,6 +115,18 @@ pub fn page(evaluation: &Evaluation, plates: &Plates, sheets: &[Sheet]) -> Resul
             page.figures(&figures(curves));
         }
         page.table(&table(channel, evaluation.untrained.is_some()));
+    }
+    if let Some(features) = &evaluation.features {
+        page.heading("By features of a network");
+        let about = &features["inputs"]["about"];
+        let named = |key: &str| about[key].as_str().unwrap_or_default().to_owned();
+        page.paragraph(&format!(
+            "Protocol {}, {} sequences per set, weights with SHA-256 {:.12}... Fréchet distance with 95 % interval by split groups, and as a multiple of the floor, which is the distance of real training sequences.",
+            named("protocol"),
+            about["sequences"],
+            named("weights_sha256")
+        ));
+        page.table(&by_features(features));
     }
     page.heading("How the numbers are defined");
     page.paragraph("All metrics are distances to held-out real sequences, so smaller is better and 0 is never reached. value: synthetic against held-out. floor: real training sequences against the same held-out ones, which is what a perfect generator would reach. mean + noise: the mean training image, frame by frame, with Gaussian noise of the real strength, which is what a generator reaches that knows no cells. excess: value minus floor. ± is the standard error from draws of half of the split groups (such as positions) of every set; it does not cover the choice of the recording.");
@@ -249,6 +262,35 @@ fn definitions(evaluation: &Evaluation) -> Table {
         caption: String::new(),
         header: ["metric", "in metrics.json", "definition"].map(str::to_owned).to_vec(),
         rows: metrics.filter(|metric| known.insert(&metric.key)).map(row).collect(),
+    }
+}
+
+fn by_features(features: &Value) -> Table {
+    let row = |channel: &Value| {
+        let number = |pointer: &str| channel.pointer(pointer).and_then(Value::as_f64);
+        let cell = |pointer: &str| TableCell::number(number(pointer));
+        let mut distance = cell("/frechet_distance");
+        let interval = [0, 1].map(|i| number(&format!("/intervals/frechet_distance/{i}")));
+        if let [Some(low), Some(high)] = interval {
+            distance.text = format!("{} ({} to {})", distance.text, short_number(low), short_number(high));
+        }
+        vec![
+            TableCell::text(channel["name"].as_str().unwrap_or("all")),
+            distance.strong(),
+            cell("/floor/frechet_distance"),
+            cell("/times_floor/frechet_distance"),
+            cell("/kid/mean"),
+            cell("/floor/kid/mean"),
+            cell("/manifold/precision"),
+            cell("/manifold/recall"),
+            cell("/inception_score/mean"),
+        ]
+    };
+    let header = ["channel", "Fréchet", "floor", "times floor", "KID", "floor", "precision", "recall", "IS"];
+    Table {
+        caption: String::new(),
+        header: header.map(str::to_owned).to_vec(),
+        rows: features["channels"].as_array().into_iter().flatten().map(row).collect(),
     }
 }
 

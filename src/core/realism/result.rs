@@ -11,6 +11,7 @@
 //!   typical     key, label, unit, reference and synthetic {10th, 50th, 90th percentile}
 //!   metrics     key, value, floor, baseline, untrained, excess, relative_excess, standard_error {...}
 //!   curves      spectrum {bins, reference, synthetic, training, ...}, intensity and change {edges, ...}: shares per bin
+//! features      inputs, protocol, channels: distances by a network, where they were asked for
 //! ```
 //!
 //! All metrics are distances to the held-out real sequences, smaller is better; `format` rises when a field changes.
@@ -18,6 +19,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::protocol::ComparisonPlan;
 use super::settings::Settings;
@@ -47,6 +49,9 @@ pub struct Evaluation {
     pub definitions: BTreeMap<String, String>,
     /// Results per channel, and those of all channels together.
     pub channels: Vec<ChannelResult>,
+    /// Distances by features of a network, as `evaluate features` has them in its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Value>,
 }
 
 /// What was compared.

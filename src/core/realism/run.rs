@@ -133,6 +133,7 @@ pub fn evaluate(
         warnings: plan.warnings.clone(),
         definitions: metrics.iter().flatten().map(|m| (m.key.clone(), m.definition.clone())).collect(),
         channels: channels.collect(),
+        features: None,
     })
 }
 

@@ -10,6 +10,11 @@ const COLLAPSED: f64 = 0.02;
 const NARROW: f64 = 0.25;
 /// Number of ticks in a row that stop a run, or are reported.
 const TICKS: u32 = 3;
+/// Loss of a discriminator that says the same of real and generated sequences: `2 ln 2`.
+const CHANCE: f64 = 2.0 * std::f64::consts::LN_2;
+/// Nearness to it, and smallest gradient of R1, at which a discriminator sees nothing. It also comes near to chance where
+/// generated sequences are as good as real ones, and has gradients a hundred times as large then.
+const BLIND: (f64, f64) = (0.02, 0.05);
 /// Rows and columns that sequences are reduced to, so that spread is one of scenes and not of grain.
 const COARSE: i64 = 8;
 
@@ -18,6 +23,7 @@ const COARSE: i64 = 8;
 pub struct Health {
     channels: Vec<Watched>,
     ticks_collapsed: u32,
+    ticks_blind: u32,
 }
 
 /// A channel and its ticks in a row below [`NARROW`].
@@ -39,7 +45,28 @@ impl Health {
             variety: format!("variety {name}").leak(),
             ticks_narrow: 0,
         };
-        Self { channels: names.into_iter().map(watched).collect(), ticks_collapsed: 0 }
+        Self { channels: names.into_iter().map(watched).collect(), ticks_collapsed: 0, ticks_blind: 0 }
+    }
+
+    /// Reports a discriminator that sees no difference at three ticks in a row, by the statistics of a tick. Returns whether
+    /// it was reported now.
+    pub fn check_discriminator(&mut self, means: &[(&'static str, f64)], kimg: f64) -> bool {
+        let of = |name: &str| means.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let (Some(loss), Some(gradient)) = (of("loss_discriminator"), of("gradient_norm_r1")) else {
+            return false;
+        };
+        let blind = (loss - CHANCE).abs() < BLIND.0 && gradient < BLIND.1;
+        self.ticks_blind = if blind { self.ticks_blind + 1 } else { 0 };
+        if self.ticks_blind != TICKS {
+            return false;
+        }
+        tracing::warn!(
+            "the discriminator sees no difference between real and generated sequences at {kimg:.3} kimg (loss {loss:.3}, \
+             gradient of R1 {gradient:.3}): the generator learns nothing from it. Look at the samples; objects may have \
+             too little contrast beside the differences of brightness between positions, or R1 may be too strong \
+             (training.r1_gamma)"
+        );
+        true
     }
 
     /// Checks the spread of every channel over a batch: the standard deviation over the sequences, of means over frames and
@@ -157,6 +184,19 @@ mod tests {
         );
         assert!(health.check(&real, &same, 4.0).is_ok() && health.check(&real, &same, 5.0).is_ok());
         assert!(matches!(health.check(&real, &same, 6.0), Err(TrainingError::Collapsed { .. })));
+    }
+
+    #[test]
+    fn a_discriminator_that_sees_nothing_for_three_ticks_is_reported_once() {
+        let tick = |loss, gradient| [("loss_discriminator", loss), ("gradient_norm_r1", gradient)];
+        let mut health = Health::new(["gfp".to_owned()]);
+        let mut reported = |means: &[(&'static str, f64)]| health.check_discriminator(means, 1.0);
+        // Good generators bring it near to chance, with gradients.
+        assert!((0..5).all(|_| !reported(&tick(1.38, 1.7))));
+        let found: Vec<bool> = (0..5).map(|_| reported(&tick(1.3896, 0.02))).collect();
+        assert_eq!(found, [false, false, true, false, false]);
+        assert!(!reported(&tick(1.2, 0.02)) && !reported(&tick(1.39, 0.02)));
+        assert!(!reported(&[]));
     }
 
     #[test]

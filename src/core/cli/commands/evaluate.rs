@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::features::{self, FeaturesArgs};
+use super::features::{self, Extraction, FeaturesArgs};
 use super::score::{self, ScoreArgs};
 use crate::cli::args::{DeviceFlag, WithoutCommand};
 use crate::cli::open_it;
@@ -23,9 +23,10 @@ use crate::report::summary::table;
 
 /// Compare synthetic sequences with held-out real ones
 ///
-/// Intensities, spectra, textures and changes between frames, each as a distance to the held-out part of the real plate
-/// (splits val and test), beside the floor that the real training part reaches and a mean image with noise. Needs no
-/// trained network. Writes metrics.json, report.html, a table for MultiQC, and run.json. Runs on the CPU.
+/// Intensities, spectra, textures, changes between frames, noise, sharpness, what channels share, and numbers, shapes and
+/// movement of labelled objects, each as a distance to the held-out part of the real plate (splits val and test), beside
+/// the floor that the real training part reaches and a mean image with noise. Needs no trained network; with --features
+/// one is asked too. Writes metrics.json, report.html, a table for MultiQC, and run.json. Runs on the CPU.
 #[derive(Parser, Debug)]
 #[command(
     name = "evaluate",
@@ -72,12 +73,29 @@ struct CompareArgs {
     /// Most sequences per set, at least 4 [default: as many as all sets have]
     #[arg(long, value_name = "N", help_heading = "Comparison")]
     count: Option<usize>,
+
+    /// Compare by features of a network too: random, standard-fid, standard-fvd, ..., see `evaluate features --help`
+    #[arg(long, value_name = "PROTOCOL", help_heading = "Comparison")]
+    features: Option<String>,
+
+    /// File of that network's weights; random needs none
+    #[arg(long, value_name = "FILE", requires = "features", help_heading = "Comparison")]
+    weights: Option<PathBuf>,
+}
+
+impl CompareArgs {
+    fn extraction(&self) -> Option<Extraction> {
+        let (weights, count) = (self.weights.clone(), self.count);
+        self.features.clone().map(|protocol| Extraction { protocol, weights, count })
+    }
 }
 
 const EXAMPLES: &str = "\
 Examples:
   evaluate --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output evaluation
-  evaluate --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output quick --count 8 --set draws=2";
+  evaluate --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output quick --count 8 --set draws=2
+  evaluate --real phantom.ome.zarr --synthetic synthetic.ome.zarr --output fid --features standard-fid \\
+      --weights pt_inception-2015-12-05-6726825d.pth";
 
 impl AsRef<Common> for EvaluateArgs {
     fn as_ref(&self) -> &Common {
@@ -105,14 +123,18 @@ fn compare(args: &CompareArgs, common: &Common) -> Outcome {
     settings.check()?;
     let files = Outputs::new(common).reads("--real", &args.real).reads("--synthetic", &args.synthetic);
     let files = args.untrained.iter().fold(files, |files, path| files.reads("--untrained", path));
+    let files = args.weights.iter().fold(files, |files, path| files.reads("--weights", path));
     let _locks = files.writes("--output", args.output.as_path(), OutputKind::Evaluation).claim()?;
     let real = Plate::open(&args.real)?;
     let synthetic = Plate::open(&args.synthetic)?;
     let untrained = args.untrained.as_deref().map(Plate::open).transpose()?;
     let plates = Plates { real: &real, synthetic: &synthetic, untrained: untrained.as_ref() };
     let plan = protocol::plan(&plates, args.count, &settings, common.seed)?;
+    let extraction = args.extraction();
     if common.dry_run {
-        return Ok(json!({ "dry_run": true, "settings": settings, "plan": plan }));
+        let of = |extraction: &Extraction| extraction.plan(&args.real, &args.synthetic, common);
+        let features = extraction.as_ref().map(of).transpose()?;
+        return Ok(json!({ "dry_run": true, "settings": settings, "plan": plan, "features": features }));
     }
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
@@ -125,8 +147,12 @@ fn compare(args: &CompareArgs, common: &Common) -> Outcome {
     if let Some(path) = &args.untrained {
         record.input("untrained", path)?;
     }
+    // First, since another program checks protocol and weights.
+    let of = |extraction: &Extraction| features::of_plates(extraction, &args.real, &args.synthetic, common);
+    let features = extraction.as_ref().map(of).transpose()?;
     let bar = Progress::new("comparing sequences", steps(&plates, &plan, &settings), common.quiet);
-    let evaluation = evaluate(&plates, &plan, &settings, common.seed, &|done| bar.set(done))?;
+    let mut evaluation = evaluate(&plates, &plan, &settings, common.seed, &|done| bar.set(done))?;
+    evaluation.features = features;
     let sheets = page::sheets(&plates, &plan, settings.sheet_sequences, common.seed)?;
     let page = page::page(&evaluation, &plates, &sheets)?;
     bar.finish();

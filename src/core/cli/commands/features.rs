@@ -15,7 +15,7 @@ use crate::output::{OutputKind, Scratch, write_file};
 
 mod extract;
 
-use extract::Extraction;
+pub(super) use extract::Extraction;
 
 /// Compare feature vectors: Fréchet distance (FID, FVD), KID, precision, recall
 ///
@@ -113,16 +113,11 @@ pub fn execute(args: &FeaturesArgs) -> Outcome {
                     "leave it out",
                 ));
             }
-            let scratch = Scratch::create()?;
-            let extracted = args.extraction.run(&args.real, &args.synthetic, common, scratch.path())?;
             if common.dry_run {
-                return Ok(json!({ "dry_run": true, "extraction": extracted.plan, "protocol": protocol }));
+                let plan = args.extraction.plan(&args.real, &args.synthetic, common)?;
+                return Ok(json!({ "dry_run": true, "extraction": plan, "protocol": protocol }));
             }
-            Sides {
-                real: side(&args.real, &extracted.real)?,
-                synthetic: side(&args.synthetic, &extracted.synthetic)?,
-                training: extracted.training.as_deref().map(|file| side(&args.real, file)).transpose()?,
-            }
+            Sides::of_plates(&args.extraction, &args.real, &args.synthetic, common)?
         }
         (false, false) => {
             args.extraction.expect_unused()?;
@@ -140,22 +135,14 @@ pub fn execute(args: &FeaturesArgs) -> Outcome {
         }
     };
     sides.expect_comparable()?;
-    let inputs = json!({
-        "real": told(&sides.real), "synthetic": told(&sides.synthetic),
-        "training": sides.training.as_ref().map(told), "about": sides.real.file.about,
-    });
+    let inputs = sides.told();
     if common.dry_run {
         return Ok(json!({ "dry_run": true, "inputs": inputs, "protocol": protocol }));
     }
     let bar = Progress::new("distances", sides.real.file.channels.len() as u64, common.quiet);
     let channels = sides.compare(&protocol, &mut || bar.step());
     bar.finish();
-    for channel in &channels {
-        for warning in channel["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            let name = channel["name"].as_str().map_or_else(String::new, |name| format!("{name}: "));
-            tracing::warn!("{name}{warning}");
-        }
-    }
+    warn(&channels);
     let mut result = json!({ "inputs": inputs, "protocol": protocol, "channels": channels });
     if let Some(output) = &args.output {
         write_file(output, format!("{result:#}\n").as_bytes())?;
@@ -169,9 +156,7 @@ fn protocol(args: &FeaturesArgs) -> Result<FeatureProtocol, Failure> {
     if common.config.is_some() || !common.set.is_empty() {
         return Err(Failure::usage("features has no settings", "leave out --config and --set"));
     }
-    let standard = FeatureProtocol::default();
-    let splits = if args.extraction.protocol == "original-is" { 1 } else { standard.inception_splits };
-    let inception_splits = args.inception_splits.unwrap_or(splits);
+    let inception_splits = args.inception_splits.unwrap_or_else(|| args.extraction.inception_splits());
     for (flag, value) in [
         ("--kid-subsets", args.kid_subsets),
         ("--neighbours", args.neighbours),
@@ -205,7 +190,57 @@ struct Sides {
     training: Option<Side>,
 }
 
+/// Returns the figures of two plates, as `features` has them in its result.
+pub(super) fn of_plates(
+    extraction: &Extraction,
+    real: &Path,
+    synthetic: &Path,
+    common: &Common,
+) -> Result<Value, Failure> {
+    let splits = extraction.inception_splits();
+    let protocol =
+        FeatureProtocol { inception_splits: splits, seed: common.seed, ..FeatureProtocol::default() };
+    let sides = Sides::of_plates(extraction, real, synthetic, common)?;
+    sides.expect_comparable()?;
+    let channels = sides.compare(&protocol, &mut || {});
+    warn(&channels);
+    Ok(json!({ "inputs": sides.told(), "protocol": protocol, "channels": channels }))
+}
+
+/// Tells what to know before the figures of channels are believed.
+fn warn(channels: &[Value]) {
+    for channel in channels {
+        let name = channel["name"].as_str().map_or_else(String::new, |name| format!("{name}: "));
+        for warning in channel["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            tracing::warn!("{name}{warning}");
+        }
+    }
+}
+
 impl Sides {
+    /// Makes the vectors of two plates.
+    fn of_plates(
+        extraction: &Extraction,
+        real: &Path,
+        synthetic: &Path,
+        common: &Common,
+    ) -> Result<Self, Failure> {
+        let scratch = Scratch::create()?;
+        let extracted = extraction.run(real, synthetic, common, scratch.path())?;
+        Ok(Self {
+            real: side(real, &extracted.real)?,
+            synthetic: side(synthetic, &extracted.synthetic)?,
+            training: extracted.training.as_deref().map(|file| side(real, file)).transpose()?,
+        })
+    }
+
+    fn told(&self) -> Value {
+        json!({
+            "real": told(&self.real), "synthetic": told(&self.synthetic),
+            "training": self.training.as_ref().map(told), "about": self.real.file.about,
+        })
+    }
+
     /// Refuses vectors of other networks, lengths and channels, and single ones.
     fn expect_comparable(&self) -> Result<(), Failure> {
         let unusable = |side: &Side, found: String, expected: String, hint: &str| -> Failure {

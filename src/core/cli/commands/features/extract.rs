@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::progress::Progress;
 use crate::cli::{Common, Failure};
 use crate::error::Exit;
+use crate::features::compare::FeatureProtocol;
 use crate::output::run_program;
 use crate::plate::{Plate, Split};
 
@@ -21,24 +22,22 @@ const LAST_LINES: usize = 12;
 
 /// How vectors of plates are made.
 #[derive(Args, Debug)]
-pub(super) struct Extraction {
+pub(in super::super) struct Extraction {
     /// Of plates: network, size, range and layer; `segment-benchmark features --help` lists them
     #[arg(long, value_name = "NAME", default_value = STANDARD, help_heading = "Protocol")]
-    pub(super) protocol: String,
+    pub(in super::super) protocol: String,
 
     /// Of plates: the file of the network's weights; random needs none
     #[arg(long, value_name = "FILE", help_heading = "Protocol")]
-    pub(super) weights: Option<PathBuf>,
+    pub(in super::super) weights: Option<PathBuf>,
 
     /// Of plates: at most so many sequences per set [default: as many as the smaller set has]
     #[arg(long, value_name = "N", help_heading = "Protocol")]
-    pub(super) count: Option<usize>,
+    pub(in super::super) count: Option<usize>,
 }
 
 /// Files of vectors.
 pub(super) struct Vectors {
-    /// What was asked for.
-    pub(super) plan: Value,
     /// Of the real plate.
     pub(super) real: PathBuf,
     /// Of the synthetic plate.
@@ -64,7 +63,62 @@ impl Extraction {
         }
     }
 
-    /// Makes the vectors of both plates in a folder; a dry run makes the plan only.
+    /// Returns the parts of the Inception score that are usual in the protocol.
+    pub(in super::super) fn inception_splits(&self) -> usize {
+        if self.protocol == "original-is" { 1 } else { FeatureProtocol::default().inception_splits }
+    }
+
+    /// Returns what would be made, when the program has checked protocol and weights.
+    pub(in super::super) fn plan(
+        &self,
+        real: &Path,
+        synthetic: &Path,
+        common: &Common,
+    ) -> Result<Value, Failure> {
+        let (split, count, floor) = self.parts(real, synthetic)?;
+        let mut command = self.command(&program()?, real, split, count, common);
+        run(command.arg(real).args(["--dry-run", "--output", "features.safetensors"]))?;
+        Ok(json!({
+            "protocol": self.protocol, "weights": self.weights, "real_split": split, "sequences": count,
+            "floor": floor,
+        }))
+    }
+
+    /// Returns which real sequences are taken, how many of every set, and whether there are others for the floor.
+    fn parts(&self, real: &Path, synthetic: &Path) -> Result<(&'static str, usize, bool), Failure> {
+        let (real, synthetic) = (Plate::open(real)?, Plate::open(synthetic)?);
+        let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| real.indices(s).len());
+        let (split, there) = match self.is_original() {
+            true => ("train", train),
+            false if val + test > 0 => ("held-out", val + test),
+            false => ("all", real.wells.len()),
+        };
+        let count = there.min(synthetic.wells.len()).min(self.count.unwrap_or(usize::MAX));
+        Ok((split, count, split == "held-out" && train > 0))
+    }
+
+    /// The published program compares with the sequences that it trained on.
+    fn is_original(&self) -> bool {
+        self.protocol.starts_with("original-")
+    }
+
+    /// Returns the call for one plate, without the plate and the output.
+    fn command(&self, program: &Path, real: &Path, split: &str, count: usize, common: &Common) -> Command {
+        let mut command = Command::new(program);
+        command.args(["features", "--quiet", "--split", split, "--protocol", &self.protocol]);
+        command.arg("--range-of").arg(real).args(["--count", &count.to_string()]);
+        command.args(["--seed", &common.seed.to_string(), "--device", &common.device]);
+        command.args(["--threads", &common.thread_count().to_string()]);
+        if let Some(weights) = &self.weights {
+            command.arg("--weights").arg(weights);
+        }
+        if self.is_original() && split == "train" {
+            command.arg("--mirror");
+        }
+        command
+    }
+
+    /// Makes the vectors of both plates in a folder.
     pub(super) fn run(
         &self,
         real: &Path,
@@ -72,23 +126,10 @@ impl Extraction {
         common: &Common,
         folder: &Path,
     ) -> Result<Vectors, Failure> {
-        let (real_plate, synthetic_plate) = (Plate::open(real)?, Plate::open(synthetic)?);
-        // The published program compares with the sequences that it trained on.
-        let original = self.protocol.starts_with("original-");
-        let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| real_plate.indices(s).len());
-        let (split, there) = match original {
-            true => ("train", train),
-            false if val + test > 0 => ("held-out", val + test),
-            false => ("all", real_plate.wells.len()),
-        };
-        let count = there.min(synthetic_plate.wells.len()).min(self.count.unwrap_or(usize::MAX));
-        let with_floor = split == "held-out" && train > 0;
+        let (split, count, with_floor) = self.parts(real, synthetic)?;
+        let channels = Plate::open(real)?.meta.channels;
         let names =
             ["real", "synthetic", "training"].map(|name| folder.join(name).with_extension("safetensors"));
-        let plan = json!({
-            "protocol": self.protocol, "weights": self.weights, "real_split": split, "sequences": count,
-            "floor": with_floor,
-        });
         let mut calls = vec![(real, split, &names[0]), (synthetic, "all", &names[1])];
         if with_floor {
             calls.push((real, "train", &names[2]));
@@ -96,30 +137,17 @@ impl Extraction {
         let program = program()?;
         let bar = Progress::new("features by segment-benchmark", calls.len() as u64, common.quiet);
         for (plate, split, output) in calls {
-            let mut command = Command::new(&program);
-            command.args(["features", "--quiet", "--split", split, "--protocol", &self.protocol]);
-            command.arg(plate).arg("--output").arg(output).arg("--range-of").arg(real);
-            command.args(["--count", &count.to_string(), "--seed", &common.seed.to_string()]);
-            command.args(["--device", &common.device]);
-            command.args(["--threads", &common.thread_count().to_string()]);
-            for channel in &real_plate.meta.channels {
+            let mut command = self.command(&program, real, split, count, common);
+            command.arg(plate).arg("--output").arg(output);
+            channels.iter().for_each(|channel| {
                 command.args(["--channel", &channel.name]);
-            }
-            if let Some(weights) = &self.weights {
-                command.arg("--weights").arg(weights);
-            }
-            if original && split == "train" {
-                command.arg("--mirror");
-            }
-            if common.dry_run {
-                command.arg("--dry-run");
-            }
+            });
             run(&mut command)?;
             bar.step();
         }
         bar.finish();
         let [real, synthetic, training] = names;
-        Ok(Vectors { plan, real, synthetic, training: with_floor.then_some(training) })
+        Ok(Vectors { real, synthetic, training: with_floor.then_some(training) })
     }
 }
 
