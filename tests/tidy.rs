@@ -63,8 +63,10 @@ const MAY_USE: [(&str, &[&str]); 34] = [
         &[
             "core::error",
             "core::seed",
+            "core::side_file",
             "core::plate",
             "core::labels",
+            "core::realism",
             "tensor_rng",
             "transfer",
             "graphs",
