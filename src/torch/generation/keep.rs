@@ -224,7 +224,7 @@ impl Kinds {
         }
         let kind = self.kind(value);
         match self.quota.get_mut(&kind) {
-            Some([wanted, there]) if there < wanted => {
+            Some([wanted, there]) if *there < *wanted => {
                 *there += 1;
                 true
             }

@@ -15,10 +15,11 @@ use serde_json::json;
 
 use self::interpolate::InterpolateArgs;
 use self::mix::MixArgs;
-use self::plate::{Making, PlateArgs, SamplingFlags, Setup, fields};
+use self::plate::{LatentArgs, Making, PlateArgs, SamplingFlags, Setup, fields};
 use self::select::SelectArgs;
 use self::sweep::SweepArgs;
 use crate::cli::out_of_memory::guard;
+use crate::generation::GenerationSettings;
 use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::commands::export::{self, ExportArgs};
 use lapsegan_core::cli::commands::merge::{self, MergeArgs};
@@ -65,6 +66,9 @@ enum Command {
 struct RunArgs {
     #[command(flatten)]
     plate: PlateArgs,
+
+    #[command(flatten)]
+    latents: LatentArgs,
 
     #[command(flatten)]
     flags: GenerateFlags,
@@ -128,8 +132,11 @@ pub fn execute(args: GenerateArgs) -> Outcome {
 
 fn generate(args: &RunArgs, common: &Common) -> Outcome {
     let slow = args.flags.sampling.allow_slow_bfloat16;
-    let mut setup = Setup::new(&args.plate, &args.flags, slow, common, |files| files)?;
-    let latents = setup.latents(&args.plate)?;
+    let mut setup =
+        Setup::new(&GenerationSettings::standard(), &args.plate, &args.flags, slow, common, |files| {
+            args.latents.add(files)
+        })?;
+    let latents = setup.latents(&args.latents)?;
     if let Some(latents) = &latents {
         setup.settings.count = latents.len() as u64;
     }
@@ -157,9 +164,15 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
         generation = generation.from_latents(latents);
     }
     if args.select.is_given() {
-        return select::execute(&args.select, &args.plate, common, &setup, generation);
+        return select::execute(
+            &args.select,
+            (&args.plate, args.latents.save_latents),
+            common,
+            &setup,
+            generation,
+        );
     }
-    let making = Making::begin(&args.plate, common, &generation, setup.settings.count as usize, Vec::new())?;
+    let making = Making::begin(&args.plate, common, generation.plate_meta(), setup.settings.count as usize)?;
     let panels = Mutex::new(BTreeMap::new());
     making.write_all(&generation, &|index, sequence| {
         if index < wanted.start + SHEET_SEQUENCES as u64 {
@@ -169,7 +182,7 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
     })?;
     let panels: Vec<Panel> =
         panels.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
-    if args.plate.save_latents {
+    if args.latents.save_latents {
         making.keep_latents(&generation.latents(&wanted.collect::<Vec<_>>()))?;
     }
     let shard = json!({ "shard": args.shard.map(|shard| shard.to_string()) });

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use clap::Args;
 use serde_json::json;
 
-use super::plate::{Making, PlateArgs, SamplingFlags, Setup, dry_run, fields};
+use super::plate::{LatentArgs, Making, PlateArgs, SamplingFlags, Setup, dry_run, fields, noted};
+use crate::generation::GenerationSettings;
 use crate::generation::latent::{self, SequenceKey};
 use crate::generation::latents::Noise;
 use crate::generation::picks::{Chosen, Picks};
@@ -35,6 +36,9 @@ const MOST_POINTS: usize = 100_000;
 pub(super) struct InterpolateArgs {
     #[command(flatten)]
     plate: PlateArgs,
+
+    #[command(flatten)]
+    latents: LatentArgs,
 
     /// Sequences to walk through: 0,4,8-11; SEED:NUMBER for another seed [default: 0-5]
     #[arg(long, value_name = "LIST", help_heading = "Walk")]
@@ -113,9 +117,12 @@ pub(super) fn execute(args: &InterpolateArgs) -> Outcome {
     let common = &args.common;
     let plan = Plan::new(args)?;
     let slow = args.sampling.allow_slow_bfloat16;
-    let mut setup = Setup::new(&args.plate, &args.sampling, slow, common, |files| files)?;
+    let mut setup =
+        Setup::new(&GenerationSettings::standard(), &args.plate, &args.sampling, slow, common, |files| {
+            args.latents.add(files)
+        })?;
     setup.settings.count = plan.positions.len() as u64;
-    let latents = setup.latents(&args.plate)?;
+    let latents = setup.latents(&args.latents)?;
     let walk = json!({ "walk": {
         "sequences": plan.sequences.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "space": plan.space,
@@ -132,14 +139,14 @@ pub(super) fn execute(args: &InterpolateArgs) -> Outcome {
     setup.warn_of_no_labels(common)?;
     setup.record.input("checkpoint", &setup.checkpoint.path)?;
     let generation = setup.request(common.seed, None).open(setup.device)?;
-    let latents = args.plate.latents.as_deref().zip(latents);
+    let latents = args.latents.latents.as_deref().zip(latents);
     let chosen = plan.sequences.find(generation.sampler(), common.seed, latents)?;
     let names = plan.names(&chosen);
     let scenes = plan.scenes(&generation, &chosen, args.closed, common.seed);
     let generation = generation.drawing(scenes, names);
 
-    let notes = vec![format!("a walk in {} through {}", plan.space.word(), chosen.names.join(", "))];
-    let making = Making::begin(&args.plate, common, &generation, plan.positions.len(), notes)?;
+    let note = format!("a walk in {} through {}", plan.space.word(), chosen.names.join(", "));
+    let making = Making::begin(&args.plate, common, noted(&generation, note), plan.positions.len())?;
     let film = Mutex::new(Film::new(making.writer.folder(), plan.positions.len(), plan.per_second, args.gif));
     making.write_all(&generation, &|index, sequence| {
         let width = plan.positions.len().to_string().len();
@@ -148,7 +155,7 @@ pub(super) fn execute(args: &InterpolateArgs) -> Outcome {
         film.lock().unwrap_or_else(PoisonError::into_inner).take(index, panel);
     })?;
     let sheet = film.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
-    if args.plate.save_latents {
+    if args.latents.save_latents {
         making.keep_latents(&generation.latents(&(0..setup.settings.count).collect::<Vec<_>>()))?;
     }
     let output = &args.plate.output;
@@ -191,7 +198,7 @@ impl Plan {
                 "take --space z, or --curve linear or cubic",
             ));
         }
-        if space == Space::Z && args.plate.latents.is_some() {
+        if space == Space::Z && args.latents.latents.is_some() {
             return Err(Failure::usage(
                 "--space z: a file of latents holds w, which cannot be taken back to z",
                 "leave out --space, or name the sequences by number without --latents",

@@ -7,7 +7,8 @@ use clap::Args;
 use ndarray::Array4;
 use serde_json::json;
 
-use super::plate::{Making, PlateArgs, SamplingFlags, Setup, dry_run, fields};
+use super::plate::{LatentArgs, Making, PlateArgs, SamplingFlags, Setup, dry_run, fields, noted};
+use crate::generation::GenerationSettings;
 use crate::generation::latents::LatentShape;
 use crate::generation::mix::{self, Slots};
 use crate::generation::picks::Picks;
@@ -28,6 +29,9 @@ const MOST: usize = 10_000;
 pub(super) struct MixArgs {
     #[command(flatten)]
     plate: PlateArgs,
+
+    #[command(flatten)]
+    latents: LatentArgs,
 
     /// Sequences on the left, by number: 0,4,8-11; SEED:NUMBER for another seed
     #[arg(long, value_name = "LIST", help_heading = "Mix")]
@@ -65,10 +69,13 @@ pub(super) fn execute(args: &MixArgs) -> Outcome {
         ));
     }
     let slow = args.sampling.allow_slow_bfloat16;
-    let mut setup = Setup::new(&args.plate, &args.sampling, slow, common, |files| files)?;
+    let mut setup =
+        Setup::new(&GenerationSettings::standard(), &args.plate, &args.sampling, slow, common, |files| {
+            args.latents.add(files)
+        })?;
     setup.settings.count = count as u64;
     args.layers.check(LatentShape::of(&setup.checkpoint.manifest.config.model).slots)?;
-    let latents = setup.latents(&args.plate)?;
+    let latents = setup.latents(&args.latents)?;
     let words = |picks: &Picks| picks.0.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mode = json!({ "mix": {
         "rows": words(&args.rows),
@@ -82,15 +89,15 @@ pub(super) fn execute(args: &MixArgs) -> Outcome {
     setup.warn_of_no_labels(common)?;
     setup.record.input("checkpoint", &setup.checkpoint.path)?;
     let generation = setup.request(common.seed, None).open(setup.device)?;
-    let latents = args.plate.latents.as_deref().zip(latents);
+    let latents = args.latents.latents.as_deref().zip(latents);
     let both = Picks(args.rows.0.iter().chain(&args.columns.0).copied().collect());
     let sources = both.find(generation.sampler(), common.seed, latents)?;
     let mixed = mix::cross(&sources, rows, &args.layers);
     let names = mixed.names.clone();
     let generation = generation.drawing(GivenScenes::new(&mixed.ws, mixed.noise), names.clone());
 
-    let notes = vec![format!("styles of slots {} of the columns on the rows", args.layers)];
-    let making = Making::begin(&args.plate, common, &generation, count, notes)?;
+    let note = format!("styles of slots {} of the columns on the rows", args.layers);
+    let making = Making::begin(&args.plate, common, noted(&generation, note), count)?;
     let panels = Mutex::new(BTreeMap::new());
     making.write_all(&generation, &|index, sequence| {
         let caption = names[index as usize].replace("sequence ", "");
@@ -98,7 +105,7 @@ pub(super) fn execute(args: &MixArgs) -> Outcome {
         panels.lock().unwrap_or_else(PoisonError::into_inner).insert(index as usize, panel);
     })?;
     let panels = panels.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if args.plate.save_latents {
+    if args.latents.save_latents {
         making.keep_latents(&generation.latents(&(0..count as u64).collect::<Vec<_>>()))?;
     }
     let corner = Panel {

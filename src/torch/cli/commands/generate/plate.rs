@@ -37,16 +37,20 @@ pub(super) struct PlateArgs {
     #[arg(long, value_name = "FILE|RUN", help_heading = "Input")]
     pub(super) checkpoint: PathBuf,
 
-    /// Latents to draw from instead of the seed: a file `[N, L, Z]`, or a plate that keeps its latents
-    #[arg(long, value_name = "FILE|PLATE", help_heading = "Input")]
-    pub(super) latents: Option<PathBuf>,
-
     /// Synthetic plate to create (NAME.ome.zarr)
     #[arg(long, value_name = "PLATE", help_heading = "Output")]
     pub(super) output: PathBuf,
 
     #[command(flatten)]
     pub(super) digest: DigestFlag,
+}
+
+/// Latents instead of the seed, and whether they are kept.
+#[derive(Args, Debug)]
+pub(super) struct LatentArgs {
+    /// Latents to draw from instead of the seed: a file [N, L, Z], or a plate that keeps its latents
+    #[arg(long, value_name = "FILE|PLATE", help_heading = "Input")]
+    pub(super) latents: Option<PathBuf>,
 
     /// Keep the latents of the sequences in the plate, as latents.safetensors
     #[arg(long, help_heading = "Output")]
@@ -99,12 +103,13 @@ pub(super) struct Setup {
     _locks: Vec<Lock>,
 }
 
-/// A picture of all sequences, made from those that were written.
+/// Looks at a sequence that was written, by its index, on any thread.
 pub(super) type Seen<'a> = dyn Fn(u64, &Sequence) + Sync + 'a;
 
 impl Setup {
     /// Checks settings and outputs and opens the checkpoint; `files` adds further inputs and outputs.
     pub(super) fn new(
+        base: &GenerationSettings,
         args: &PlateArgs,
         flags: &impl Serialize,
         allow_slow_bfloat16: bool,
@@ -112,18 +117,12 @@ impl Setup {
         files: impl FnOnce(Outputs) -> Outputs,
     ) -> Result<Self, Failure> {
         let record = Record::begin("generate", common);
-        let mut settings =
-            resolve(&GenerationSettings::standard(), common.config.as_deref(), &common.set, flags)?;
+        let mut settings = resolve(base, common.config.as_deref(), &common.set, flags)?;
         settings.check()?;
-        let mut outputs = Outputs::new(common).reads_checkpoint("--checkpoint", &args.checkpoint);
-        if let Some(latents) = &args.latents {
-            outputs = outputs.reads("--latents", latents);
-        }
-        let outputs = outputs.writes("--output", args.output.as_path(), OutputKind::Plate).writes(
-            "--digest",
-            args.digest.digest.as_deref(),
-            OutputKind::Digest,
-        );
+        let outputs = Outputs::new(common)
+            .reads_checkpoint("--checkpoint", &args.checkpoint)
+            .writes("--output", args.output.as_path(), OutputKind::Plate)
+            .writes("--digest", args.digest.digest.as_deref(), OutputKind::Digest);
         let locks = files(outputs).claim()?;
         let checkpoint = checkpoint::find(&args.checkpoint)?;
         let device = device::select(&common.device, common.thread_count())?;
@@ -138,7 +137,7 @@ impl Setup {
     }
 
     /// Reads the file of latents, where one is given, and remembers it.
-    pub(super) fn latents(&mut self, args: &PlateArgs) -> Result<Option<Latents>, Failure> {
+    pub(super) fn latents(&mut self, args: &LatentArgs) -> Result<Option<Latents>, Failure> {
         let Some(path) = &args.latents else { return Ok(None) };
         let manifest = &self.checkpoint.manifest;
         let latents = Latents::read(path, LatentShape::of(&manifest.config.model))?;
@@ -171,16 +170,13 @@ pub(super) struct Making<'a> {
 }
 
 impl<'a> Making<'a> {
-    /// Starts the plate of a generation; `notes` are added to its metadata.
+    /// Starts a plate of `count` sequences.
     pub(super) fn begin(
         args: &'a PlateArgs,
         common: &'a Common,
-        generation: &Generation,
+        meta: PlateMeta,
         count: usize,
-        notes: Vec<String>,
     ) -> Result<Self, Failure> {
-        let mut meta = generation.plate_meta();
-        meta.notes.extend(notes);
         let writer = PlateWriter::create(&args.output, &meta, count, common.overwrite)?;
         Ok(Self { args, common, meta, writer, objects: AtomicUsize::new(0) })
     }
@@ -247,6 +243,23 @@ impl<'a> Making<'a> {
         open_it::plate(output);
         Ok(all)
     }
+}
+
+impl LatentArgs {
+    /// Adds the file to what is read.
+    pub(super) fn add(&self, files: Outputs) -> Outputs {
+        match &self.latents {
+            Some(latents) => files.reads("--latents", latents),
+            None => files,
+        }
+    }
+}
+
+/// Returns the metadata of the plate of a generation, with a note.
+pub(super) fn noted(generation: &Generation, note: String) -> PlateMeta {
+    let mut meta = generation.plate_meta();
+    meta.notes.push(note);
+    meta
 }
 
 /// Adds fields to a JSON object.

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::plate::{Making, PlateArgs, Setup, fields};
+use super::plate::{Making, PlateArgs, Setup, fields, noted};
 use crate::generation::GenerationError;
 use crate::generation::keep::{Condition, Kinds, PILOT, Quantity, Wanted};
 use crate::generation::run::Generation;
@@ -64,7 +64,7 @@ impl SelectArgs {
 /// Draws, keeps, and writes the plate.
 pub(super) fn execute(
     args: &SelectArgs,
-    plate: &PlateArgs,
+    (plate, save_latents): (&PlateArgs, bool),
     common: &Common,
     setup: &Setup,
     mut generation: Generation,
@@ -79,7 +79,7 @@ pub(super) fn execute(
         None => None,
     };
     let making =
-        Making::begin(plate, common, &generation, count as usize, vec![format!("kept where {words}")])?;
+        Making::begin(plate, common, noted(&generation, format!("kept where {words}")), count as usize)?;
     let bar = Progress::new("keeping sequences", count, common.quiet);
     let (mut drawn, mut kept, mut panels) = (0, Vec::new(), Vec::new());
     generation.each_until(&mut |index, sequence| {
@@ -106,7 +106,7 @@ pub(super) fn execute(
         return Err(GenerationError::GaveUp { drawn, kept, count, wanted: words, rarest }.into());
     }
     bar.finish();
-    if plate.save_latents {
+    if save_latents {
         making.keep_latents(&generation.latents(&kept))?;
     }
     let selection = json!({ "selection": {

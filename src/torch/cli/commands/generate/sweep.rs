@@ -8,9 +8,11 @@ use clap::Args;
 use serde_json::{Value, json};
 use tch::Tensor;
 
-use super::plate::{Making, PlateArgs, SamplingFlags, Setup, dry_run, expect_alike, fields};
-use crate::generation::latent::{SequenceKey, Truncation};
-use crate::generation::latents::Noise;
+use super::plate::{
+    LatentArgs, Making, PlateArgs, SamplingFlags, Setup, dry_run, expect_alike, fields, noted,
+};
+use crate::generation::GenerationSettings;
+use crate::generation::latent::Truncation;
 use crate::generation::picks::Picks;
 use crate::generation::scenes::GivenScenes;
 use crate::generation::sweep::{Psis, Spread, swd};
@@ -37,6 +39,9 @@ const MOST: usize = 4096;
 pub(super) struct SweepArgs {
     #[command(flatten)]
     plate: PlateArgs,
+
+    #[command(flatten)]
+    latents: LatentArgs,
 
     /// Plate of real sequences to compare with
     #[arg(long, value_name = "PLATE", help_heading = "Input")]
@@ -75,10 +80,13 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
     }
     let slow = args.sampling.allow_slow_bfloat16;
     let reads = args.real.as_deref();
-    let mut setup = Setup::new(&args.plate, &args.sampling, slow, common, |files| match reads {
-        Some(real) => files.reads("--real", real),
-        None => files,
-    })?;
+    let mut setup =
+        Setup::new(&GenerationSettings::standard(), &args.plate, &args.sampling, slow, common, |files| {
+            match reads {
+                Some(real) => args.latents.add(files).reads("--real", real),
+                None => args.latents.add(files),
+            }
+        })?;
     if setup.settings.truncation_psi != 1.0 {
         return Err(Failure::usage("--truncation-psi: a sweep has several", "name them as --psi 0.5,0.7,1"));
     }
@@ -89,7 +97,7 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
         expect_alike(real, data)?;
         setup.record.input("real", &real.path)?;
     }
-    let latents = setup.latents(&args.plate)?;
+    let latents = setup.latents(&args.latents)?;
     let words: Vec<String> = args.sequences.0.iter().map(ToString::to_string).collect();
     let mode = json!({ "sweep": { "psi": psis, "sequences": words } });
     setup.request(common.seed, None).labels()?;
@@ -99,7 +107,7 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
     setup.warn_of_no_labels(common)?;
     setup.record.input("checkpoint", &setup.checkpoint.path)?;
     let generation = setup.request(common.seed, None).open(setup.device)?;
-    let latents = args.plate.latents.as_deref().zip(latents);
+    let latents = args.latents.latents.as_deref().zip(latents);
     let chosen = args.sequences.find(generation.sampler(), common.seed, latents)?;
     let mean = download(generation.sampler().w_avg());
     let cutoff = setup.settings.truncation_cutoff;
@@ -114,8 +122,8 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
     let generation = generation.drawing(scenes, names.clone());
 
     let list = psis.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let making =
-        Making::begin(&args.plate, common, &generation, count, vec![format!("truncation_psi {list}")])?;
+    let note = format!("truncation_psi {list}");
+    let making = Making::begin(&args.plate, common, noted(&generation, note), count)?;
     let (panels, images) = (Mutex::new(BTreeMap::new()), Mutex::new(BTreeMap::new()));
     making.write_all(&generation, &|index, sequence| {
         let index = index as usize;
@@ -128,7 +136,7 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
     let images = images.into_inner().unwrap_or_else(PoisonError::into_inner);
     let panels: Vec<Panel> =
         panels.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
-    if args.plate.save_latents {
+    if args.latents.save_latents {
         making.keep_latents(&generation.latents(&(0..count as u64).collect::<Vec<_>>()))?;
     }
     let of_psi = |k: usize| images.range(k * n..(k + 1) * n).map(|(_, image)| image);
@@ -147,7 +155,7 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
                 .take(n)
                 .map(|index| real.read(index).map(|sequence| sequence.image))
                 .collect::<Result<_, DataError>>()?;
-            Some(Spread::of(some.iter(), &making.meta).by_channel())
+            Some(json!(Spread::of(some.iter(), &making.meta).by_channel()))
         }
         None => None,
     };
