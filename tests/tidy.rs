@@ -71,6 +71,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "transfer",
             "graphs",
             "model",
+            "optim",
             "training",
         ],
     ),

@@ -40,6 +40,8 @@ pub enum OutputKind {
     Ceiling,
     /// Figures of `segment-benchmark quality`.
     Quality,
+    /// Latents of sequences.
+    Latents,
     /// The tensors of a checkpoint.
     Tensors,
     /// The side file of a checkpoint.
@@ -68,6 +70,7 @@ impl OutputKind {
             Self::ScoreTable => "a table of scores by image",
             Self::Ceiling => "what labels lose as maps",
             Self::Quality => "figures of labels",
+            Self::Latents => "latents that generate wrote",
             Self::Tensors => "the tensors of a checkpoint",
             Self::Manifest => "the side file of a checkpoint",
         }
@@ -217,6 +220,10 @@ fn is_file_of(path: &Path, kind: OutputKind) -> bool {
         OutputKind::Ceiling => has(&["inputs", "thresholds", "pooled", "lost", "sequences"]),
         OutputKind::Quality => has(&["inputs", "summary", "kept", "dropped", "sequences"]),
         OutputKind::Manifest => has(&["format", "config", "data", "tensors_sha256"]),
+        OutputKind::Latents => tensors(path).is_some_and(|names| {
+            let ours = names.get("__metadata__").and_then(|head| head.get("lapsegan"));
+            names.contains_key("latents") && ours.is_some()
+        }),
         _ => has_our_tensors(path),
     }
 }
@@ -233,20 +240,22 @@ fn json(path: &Path) -> Option<Map<String, Value>> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Returns whether a safetensors file names an averaged generator. Its length comes first, then the names as JSON.
+/// Returns whether a safetensors file names an averaged generator.
 fn has_our_tensors(path: &Path) -> bool {
-    let header = || -> Option<Map<String, Value>> {
-        let mut file = File::open(path).ok()?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length).ok()?;
-        let length = u64::from_le_bytes(length);
-        let mut text = Vec::new();
-        if length > MOST_HEADER || file.take(length).read_to_end(&mut text).ok()? as u64 != length {
-            return None;
-        }
-        serde_json::from_slice(&text).ok()
-    };
-    header().is_some_and(|names| names.keys().any(|name| name.starts_with("generator_ema.")))
+    tensors(path).is_some_and(|names| names.keys().any(|name| name.starts_with("generator_ema.")))
+}
+
+/// Returns the header of a safetensors file. Its length comes first, then the names as JSON.
+fn tensors(path: &Path) -> Option<Map<String, Value>> {
+    let mut file = File::open(path).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let length = u64::from_le_bytes(length);
+    let mut text = Vec::new();
+    if length > MOST_HEADER || file.take(length).read_to_end(&mut text).ok()? as u64 != length {
+        return None;
+    }
+    serde_json::from_slice(&text).ok()
 }
 
 #[cfg(test)]
@@ -338,6 +347,8 @@ mod tests {
         let path = dir.path().join("file");
         let header = br#"{"generator_ema.a": {}}"#;
         let tensors = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+        let header = br#"{"__metadata__": {"lapsegan": "{}"}, "latents": {}}"#;
+        let latents = [&(header.len() as u64).to_le_bytes()[..], header].concat();
         for (kind, good, bad) in [
             (
                 OutputKind::Digest,
@@ -364,6 +375,7 @@ mod tests {
                 br#"{"format": 2, "config": {}, "data": {}, "tensors_sha256": ""}"#,
                 br#"["format", "config", "data", "tensors_sha256"]"#,
             ),
+            (OutputKind::Latents, &latents, &tensors),
             (OutputKind::Tensors, &tensors, b"\xff\xff\xff\xff\xff\xff\xff\xff notes"),
         ] {
             fs::write(&path, good).unwrap();

@@ -17,6 +17,8 @@ pub const IN_PLATE: &str = "latents.safetensors";
 pub const LATENTS: &str = "latents";
 /// Seed and index behind the noise of each sequence, `[N, 2]`.
 pub const NOISE_KEYS: &str = "noise_keys";
+/// Numbers of the sequences of a plate that latents were found for, `[N]`.
+pub const SEQUENCES: &str = "sequences";
 /// Begin of the names of noise maps, domain and layer follow.
 pub const NOISE: &str = "noise.";
 

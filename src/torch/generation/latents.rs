@@ -17,7 +17,7 @@ use super::latent::SequenceKey;
 use crate::model::ModelConfig;
 use crate::model::noise::{DrawShape, LayerNoise};
 use lapsegan_core::error::DataError;
-use lapsegan_core::plate::latents::{IN_PLATE, LATENTS, NOISE, NOISE_KEYS};
+use lapsegan_core::plate::latents::{IN_PLATE, LATENTS, NOISE, NOISE_KEYS, SEQUENCES};
 use lapsegan_core::side_file;
 
 /// Longest file of latents: a million sequences of 14 slots and 512 numbers have 29 GB, and nobody draws so many of them.
@@ -68,6 +68,17 @@ pub struct Latents {
     pub noise: Option<Noise>,
     /// Digest of the checkpoint's tensors, where it is known.
     pub checkpoint: Option<String>,
+    /// For a projection: what was projected.
+    pub origin: Option<Origin>,
+}
+
+/// What latents were found for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// Digest of plate and settings, in words that tell other ones apart.
+    pub key: String,
+    /// Numbers of the sequences in the plate, one per row.
+    pub sequences: Vec<u64>,
 }
 
 /// What latents must be to fit a generator.
@@ -121,11 +132,16 @@ impl Latents {
             let bytes = numbers.flat_map(u64::to_le_bytes).collect();
             all.push((NOISE_KEYS.to_owned(), Dtype::U64, vec![keys.len(), 2], bytes));
         }
+        if let Some(origin) = &self.origin {
+            let bytes = origin.sequences.iter().copied().flat_map(u64::to_le_bytes).collect();
+            all.push((SEQUENCES.to_owned(), Dtype::U64, vec![origin.sequences.len()], bytes));
+        }
         let views = all.iter().map(|(name, dtype, shape, bytes)| {
             (name, TensorView::new(*dtype, shape.clone(), bytes).expect("as many bytes as the shape says"))
         });
         // One entry only: the order of several is not the same each time.
-        let head = serde_json::json!({ "checkpoint_sha256": self.checkpoint }).to_string();
+        let origin = self.origin.as_ref().map(|origin| &origin.key);
+        let head = serde_json::json!({ "checkpoint_sha256": self.checkpoint, "origin": origin }).to_string();
         serialize(views, &Some(HashMap::from([(HEAD.to_owned(), head)])))
             .expect("names and views are in order")
     }
@@ -192,7 +208,15 @@ impl Latents {
         })?;
         refuse_odd(&ws, LATENTS, &wrong)?;
         let noise = read_noise(&file, ws.size()[0], expected, &wrong)?;
-        Ok(Self { ws, noise, checkpoint: checkpoint_of(&bytes) })
+        let head = head_of(&bytes);
+        let word = |key: &str| head.as_ref()?.get(key)?.as_str().map(str::to_owned);
+        let origin = word("origin").zip(read_sequences(&file, ws.size()[0]));
+        Ok(Self {
+            ws,
+            noise,
+            checkpoint: word("checkpoint_sha256"),
+            origin: origin.map(|(key, sequences)| Origin { key, sequences }),
+        })
     }
 
     /// Returns the digest of the latents alone.
@@ -275,10 +299,17 @@ fn file_of(path: &Path) -> Result<PathBuf, DataError> {
     })
 }
 
-fn checkpoint_of(bytes: &[u8]) -> Option<String> {
+/// Returns our own entry in the head of a file.
+fn head_of(bytes: &[u8]) -> Option<serde_json::Value> {
     let (_, head) = SafeTensors::read_metadata(bytes).ok()?;
-    let own: serde_json::Value = serde_json::from_str(head.metadata().as_ref()?.get(HEAD)?).ok()?;
-    own.get("checkpoint_sha256")?.as_str().map(str::to_owned)
+    serde_json::from_str(head.metadata().as_ref()?.get(HEAD)?).ok()
+}
+
+fn read_sequences(file: &SafeTensors, n: i64) -> Option<Vec<u64>> {
+    let found = file.tensor(SEQUENCES).ok()?;
+    let fits = found.dtype() == Dtype::U64 && found.shape() == [n as usize];
+    let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    fits.then(|| found.data().chunks_exact(8).map(number).collect())
 }
 
 /// Returns 32-bit floats on the CPU; `None` for other types than floats of 32 or 64 bits.

@@ -4,6 +4,7 @@
 //! parts gives the same sequences. Start with [`run`].
 
 pub mod batches;
+pub mod found;
 pub mod keep;
 pub mod labelling;
 pub mod latent;
@@ -11,6 +12,8 @@ pub mod latents;
 pub mod mix;
 pub mod picks;
 pub mod pipeline;
+pub mod project;
+pub mod residual;
 pub mod run;
 pub mod sample;
 pub mod scenes;

@@ -207,6 +207,7 @@ impl Generation<'_> {
             ws: Tensor::cat(&rows.collect::<Vec<_>>(), 0),
             noise: Some(self.scenes.noise(self.request.seed, indices)),
             checkpoint: Some(self.request.checkpoint.manifest.tensors_sha256.clone()),
+            origin: None,
         }
     }
 

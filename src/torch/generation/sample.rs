@@ -6,7 +6,7 @@ use ndarray::{Array4, Axis};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::latent::{SequenceDraws, Style, Truncation, w_avg};
+use super::latent::{SequenceDraws, Style, Truncation, w_avg, w_std};
 use crate::graphs::Recorder;
 use crate::graphs::replayed::{Execution, Leaves, Replayed};
 use crate::model::noise::{DrawShape, LayerNoise};
@@ -91,6 +91,11 @@ impl Sampler {
     /// Returns the mean latent. `[1, Z]`
     pub fn w_avg(&self) -> &Tensor {
         &self.w_avg
+    }
+
+    /// Returns how far mapped latents lie from their mean.
+    pub fn w_std(&self) -> f64 {
+        w_std(&self.generator, self.device)
     }
 
     /// Returns the noise that the generator holds, the same for every sequence, on the CPU. `[1, ...]`

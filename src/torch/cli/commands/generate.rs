@@ -3,6 +3,7 @@
 mod interpolate;
 mod mix;
 mod plate;
+mod project;
 mod select;
 mod sweep;
 
@@ -16,6 +17,7 @@ use serde_json::json;
 use self::interpolate::InterpolateArgs;
 use self::mix::MixArgs;
 use self::plate::{LatentArgs, Making, PlateArgs, SamplingFlags, Setup, fields};
+use self::project::ProjectArgs;
 use self::select::SelectArgs;
 use self::sweep::SweepArgs;
 use crate::cli::out_of_memory::guard;
@@ -57,6 +59,8 @@ enum Command {
     Mix(Box<MixArgs>),
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(Box<SweepArgs>),
+    #[command(after_help = project::EXAMPLES)]
+    Project(Box<ProjectArgs>),
     Merge(MergeArgs),
     #[command(after_help = export::examples("generate"))]
     Export(Box<ExportArgs>),
@@ -109,6 +113,7 @@ impl AsRef<Common> for GenerateArgs {
             Some(Command::Interpolate(interpolate)) => &interpolate.common,
             Some(Command::Mix(mix)) => &mix.common,
             Some(Command::Sweep(sweep)) => &sweep.common,
+            Some(Command::Project(project)) => &project.common,
             Some(Command::Merge(merge)) => merge.as_ref(),
             Some(Command::Export(export)) => (**export).as_ref(),
             None => &self.common,
@@ -123,6 +128,7 @@ pub fn execute(args: GenerateArgs) -> Outcome {
         (Some(Command::Interpolate(args)), _) => guard(HINT, || interpolate::execute(args)),
         (Some(Command::Mix(args)), _) => guard(HINT, || mix::execute(args)),
         (Some(Command::Sweep(args)), _) => guard(HINT, || sweep::execute(args)),
+        (Some(Command::Project(args)), _) => guard(HINT, || project::execute(args)),
         (Some(Command::Merge(merge)), _) => merge::execute(merge),
         (Some(Command::Export(args)), _) => export::execute(args, "generate"),
         (None, Some(run)) => guard(HINT, || generate(run, &args.common)),
