@@ -84,11 +84,18 @@ pub fn swd<'a>(
     seed: u64,
 ) -> Result<f64, DataError> {
     let images: Vec<&Array4<u16>> = images.collect();
-    let n = images.len().min(real.wells.len());
-    let picked = (0..n).map(|i| Ok(real.read(i * real.wells.len() / n)?.image));
-    let picked: Vec<Array4<u16>> = picked.collect::<Result<_, DataError>>()?;
+    let picked = evenly(real, images.len())?;
     let real_images: Vec<&Array4<u16>> = picked.iter().collect();
-    Ok(textures(&real_images, &images[..n], &real.meta, seed))
+    Ok(textures(&real_images, &images[..picked.len()], &real.meta, seed))
+}
+
+/// Reads at most `n` sequences, spread evenly over a plate. `[T, C, H, W]` each
+///
+/// # Errors
+/// [`DataError`] of a sequence that cannot be read.
+pub fn evenly(plate: &Plate, n: usize) -> Result<Vec<Array4<u16>>, DataError> {
+    let (all, n) = (plate.wells.len(), n.min(plate.wells.len()));
+    (0..n).map(|i| Ok(plate.read(i * all / n)?.image)).collect()
 }
 
 /// Returns the sliced Wasserstein distance, times 1000, between two sets of as many sequences. `[T, C, H, W]` each

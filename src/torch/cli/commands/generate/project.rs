@@ -59,7 +59,7 @@ pub(super) struct ProjectArgs {
     sequences: Option<Picks>,
 
     /// Steps of the optimiser
-    #[arg(long, value_name = "N", default_value_t = 300, help_heading = "Projection", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Projection", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: u64,
 
     /// Its largest learning rate
@@ -150,10 +150,10 @@ pub(super) fn execute(args: &ProjectArgs) -> Outcome {
     making.write_all(&generation, &|index, projected| {
         let i = index as usize;
         let residual = Residual::of(&sequences[i], projected, &manifest.data, &spread, common.seed);
-        let caption = |what: &str| format!("{} {what}", indices[i]);
+        let caption = |what: &str| format!("{}: {what}", indices[i]);
         let shown = [
             panel(caption("real"), &real.meta, &sequences[i], &manifest.data),
-            preview::panel(caption(&format!("{:.3}", residual.mean())), &making.meta, projected),
+            preview::panel(caption(&format!("residual {:.3}", residual.mean())), &making.meta, projected),
         ];
         rows.lock().unwrap_or_else(PoisonError::into_inner).insert(i, (residual, shown));
     })?;

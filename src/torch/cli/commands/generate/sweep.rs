@@ -15,11 +15,10 @@ use crate::generation::GenerationSettings;
 use crate::generation::latent::Truncation;
 use crate::generation::picks::Picks;
 use crate::generation::scenes::GivenScenes;
-use crate::generation::sweep::{Psis, Spread, swd};
+use crate::generation::sweep::{Psis, Spread, evenly, swd};
 use crate::transfer::download;
 use lapsegan_core::cli::preview;
 use lapsegan_core::cli::{Common, Failure, Outcome};
-use lapsegan_core::error::DataError;
 use lapsegan_core::plate::Plate;
 use lapsegan_core::report::{Panel, grid};
 
@@ -150,13 +149,7 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
         table.push(json!({ "psi": psi, "spread": spread.by_channel(), "swd_x1e3": distance }));
     }
     let spread_of_real = match &real {
-        Some(real) => {
-            let some: Vec<_> = (0..real.wells.len())
-                .take(n)
-                .map(|index| real.read(index).map(|sequence| sequence.image))
-                .collect::<Result<_, DataError>>()?;
-            Some(json!(Spread::of(some.iter(), &making.meta).by_channel()))
-        }
+        Some(real) => Some(json!(Spread::of(evenly(real, n)?.iter(), &making.meta).by_channel())),
         None => None,
     };
     let result = json!({ "by_psi": table, "spread_of_real": spread_of_real });
