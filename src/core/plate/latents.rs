@@ -50,7 +50,13 @@ pub fn join(plates: &[Plate]) -> Result<Option<Vec<u8>>, DataError> {
     let mut names: Vec<&String> = tables[0].names();
     names.sort_unstable();
     let mut joined: Vec<(&String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    let rows = |table: &SafeTensors, name: &str| {
+        table.tensor(name).ok().and_then(|found| found.shape().first().copied())
+    };
     for name in names {
+        // One noise for all sequences is the same in every part.
+        let shared =
+            name.starts_with(NOISE) && tables.iter().any(|table| rows(table, name) != rows(table, LATENTS));
         let mut all: Option<(Dtype, Vec<usize>, Vec<u8>)> = None;
         for (path, table) in paths.iter().zip(&tables) {
             let part = table.tensor(name).map_err(|e| damaged(path, format!("{name}: {e:?}")))?;
@@ -60,6 +66,9 @@ pub fn join(plates: &[Plate]) -> Result<Option<Vec<u8>>, DataError> {
             };
             if part.dtype() != *dtype || part.shape().get(1..) != shape.get(1..) || shape.is_empty() {
                 return Err(damaged(path, format!("{name} is {:?} {:?}", part.dtype(), part.shape())));
+            }
+            if shared {
+                continue;
             }
             shape[0] += part.shape()[0];
             bytes.extend_from_slice(part.data());

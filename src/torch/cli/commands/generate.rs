@@ -21,7 +21,7 @@ use self::project::ProjectArgs;
 use self::select::SelectArgs;
 use self::sweep::SweepArgs;
 use crate::cli::out_of_memory::guard;
-use crate::generation::GenerationSettings;
+use crate::generation::{GenerationSettings, LabelPlan};
 use lapsegan_core::cli::args::WithoutCommand;
 use lapsegan_core::cli::commands::export::{self, ExportArgs};
 use lapsegan_core::cli::commands::merge::{self, MergeArgs};
@@ -148,7 +148,13 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
     }
     let shard = args.shard.map(|shard| (shard.index, shard.of));
     let request = setup.request(common.seed, shard);
-    let (wanted, _) = (request.wanted()?, request.labels()?);
+    let (wanted, labels) = (request.wanted()?, request.labels()?);
+    if args.select.is_given() && matches!(labels, LabelPlan::None(_)) {
+        return Err(Failure::usage(
+            "--where or --balance: no labels of objects are made",
+            "ask for labels with --label-route and --label-channel",
+        ));
+    }
     if common.dry_run {
         return Ok(json!({
             "dry_run": true,
