@@ -131,7 +131,7 @@ impl Condition {
             "<=" => value <= self.value,
             ">" => value > self.value,
             "<" => value < self.value,
-            "!=" => value < self.value || value > self.value,
+            "!=" => !value.is_nan() && value != self.value,
             _ => value == self.value,
         }
     }
@@ -189,12 +189,11 @@ impl Kinds {
         if values.is_empty() {
             return None;
         }
-        let edges = match quantity {
-            Quantity::Objects => Vec::new(),
-            _ => {
-                let (lo, hi) = (at(0.01)?, at(0.99)?);
-                (0..=BINS).map(|k| lo + (hi - lo) * k as f64 / BINS as f64).collect()
-            }
+        let edges = if quantity == Quantity::Objects {
+            Vec::new()
+        } else {
+            let (lo, hi) = (at(0.01)?, at(0.99)?);
+            (0..=BINS).map(|k| lo + (hi - lo) * k as f64 / BINS as f64).collect()
         };
         let mut kinds = Self { quantity, edges, quota: BTreeMap::new() };
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();

@@ -128,7 +128,7 @@ pub fn project(
 /// Returns the part of the largest rate at a time in [0, 1].
 fn rate(t: f64) -> f64 {
     let down = ((1.0 - t) / RAMP_DOWN).min(1.0);
-    (t / RAMP_UP).min(1.0).max(1e-3) * (0.5 - 0.5 * (std::f64::consts::PI * down).cos())
+    (t / RAMP_UP).clamp(1e-3, 1.0) * (0.5 - 0.5 * (std::f64::consts::PI * down).cos())
 }
 
 /// Returns noise on the latents, with a key per sequence and step. `[N, L, Z]`

@@ -149,6 +149,12 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
     let shard = args.shard.map(|shard| (shard.index, shard.of));
     let request = setup.request(common.seed, shard);
     let (wanted, labels) = (request.wanted()?, request.labels()?);
+    if let Some(shard) = args.shard.filter(|_| args.select.is_given()) {
+        return Err(Failure::usage(
+            format!("--shard {shard}: with --where or --balance a part cannot know what the others keep"),
+            "give each job another --seed instead, and use all their plates",
+        ));
+    }
     if args.select.is_given() && matches!(labels, LabelPlan::None(_)) {
         return Err(Failure::usage(
             "--where or --balance: no labels of objects are made",
@@ -162,12 +168,6 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
             "sequences": [wanted.start, wanted.end],
             "settings": setup.settings,
         }));
-    }
-    if let Some(shard) = args.shard.filter(|_| args.select.is_given()) {
-        return Err(Failure::usage(
-            format!("--shard {shard}: with --where or --balance a part cannot know what the others keep"),
-            "give each job another --seed instead, and use all their plates",
-        ));
     }
     setup.warn_of_no_labels(common)?;
     setup.record.input("checkpoint", &setup.checkpoint.path)?;

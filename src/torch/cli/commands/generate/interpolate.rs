@@ -179,18 +179,13 @@ impl Plan {
                 "name them by number, as in --sequences 3,17",
             ));
         }
-        let space = match args.space.as_deref() {
-            Some("z") => Space::Z,
-            Some(_) => Space::W,
-            None if original => Space::Z,
-            None => Space::W,
-        };
+        let word = args.space.as_deref().unwrap_or(if original { "z" } else { "w" });
+        let space = if word == "z" { Space::Z } else { Space::W };
         let curve = match (args.curve.as_deref(), space) {
             (Some("cubic"), _) => Curve::Cubic,
             (Some("slerp"), _) => Curve::Slerp,
-            (Some(_), _) | (None, Space::W) => Curve::Linear,
-            (None, Space::Z) if original => Curve::Linear,
-            (None, Space::Z) => Curve::Slerp,
+            (None, Space::Z) if !original => Curve::Slerp,
+            _ => Curve::Linear,
         };
         if curve == Curve::Slerp && space == Space::W {
             return Err(Failure::usage(

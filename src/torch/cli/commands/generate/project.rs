@@ -12,7 +12,7 @@ use tch::Tensor;
 use super::plate::{Making, PlateArgs, SamplingFlags, Setup, dry_run, expect_alike, fields, noted};
 use crate::generation::GenerationSettings;
 use crate::generation::found::Found;
-use crate::generation::latents::LatentShape;
+use crate::generation::latents::{LatentShape, Noise};
 use crate::generation::picks::Picks;
 use crate::generation::project::{ProjectionSettings, Targets, project};
 use crate::generation::residual::{Residual, variances};
@@ -139,7 +139,7 @@ pub(super) fn execute(args: &ProjectArgs) -> Outcome {
     search(args, &setup, &generation, &indices, &sequences, &spread, settings, &mut found)?;
 
     let latents = found.latents(&indices);
-    let noise = latents.noise.as_ref().map(|noise| noise.handles()).expect("noise was found with them");
+    let noise = latents.noise.as_ref().map(Noise::handles).expect("noise was found with them");
     let scenes = GivenScenes::new(&latents.ws, noise);
     let names = indices.iter().map(|index| format!("projection of sequence {index}")).collect();
     let generation = generation.drawing(scenes, names);

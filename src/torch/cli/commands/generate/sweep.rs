@@ -71,7 +71,7 @@ pub(super) fn execute(args: &SweepArgs) -> Outcome {
     let common = &args.common;
     let (n, psis) = (args.sequences.0.len(), &args.psi.0);
     let count = n * psis.len();
-    if n < 2 || n > MOST {
+    if !(2..=MOST).contains(&n) {
         return Err(Failure::usage(
             format!("--sequences: {n} of them, expected 2 to {MOST}"),
             "a few dozen show how much sequences vary",
