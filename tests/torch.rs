@@ -7,6 +7,8 @@ mod cli {
     mod few_labels;
     mod generate;
     mod history;
+    mod latent_space;
+    mod project;
     mod recipe;
     mod segment_benchmark;
     mod shards;

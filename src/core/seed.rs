@@ -63,6 +63,10 @@ streams! {
     Sequence = 20,
     /// Generate: the latents behind the mean of truncation. No counters, since the mean belongs to the checkpoint.
     MeanLatent = 21,
+    /// Projection: noise of the layers that it starts from. Counters: seed, sequence, map.
+    ProjectionStart = 22,
+    /// Projection: noise on the latents. Counters: seed, sequence, step.
+    ProjectionJitter = 23,
     /// Training: the weights that networks start from. Counters: seed.
     InitialWeights = 30,
     /// Training: the order of the sequences in an epoch. Counters: seed, epoch.

@@ -178,6 +178,56 @@ impl Commands {
             ),
             case("generate", "generate", generate, &[&run], &plate),
             case(
+                "interpolate",
+                "generate",
+                [
+                    &with(&["interpolate", "--sequences", "0,1", "--steps", "2"])[..],
+                    &paths("--checkpoint", &run),
+                    &with(&cpu),
+                ]
+                .concat(),
+                &[&run],
+                &plate,
+            ),
+            case(
+                "mix",
+                "generate",
+                [
+                    &with(&["mix", "--rows", "0", "--columns", "1", "--layers", "0"])[..],
+                    &paths("--checkpoint", &run),
+                    &with(&cpu),
+                ]
+                .concat(),
+                &[&run],
+                &plate,
+            ),
+            case(
+                "sweep",
+                "generate",
+                [
+                    &with(&["sweep", "--psi", "0.5,1", "--sequences", "0-1"])[..],
+                    &paths("--checkpoint", &run),
+                    &paths("--real", &real),
+                    &with(&cpu),
+                ]
+                .concat(),
+                &[&run, &real],
+                &plate,
+            ),
+            case(
+                "project",
+                "generate",
+                [
+                    &with(&["project", "--sequences", "0,1", "--steps", "2"])[..],
+                    &paths("--checkpoint", &run),
+                    &paths("--real", &real),
+                    &with(&cpu),
+                ]
+                .concat(),
+                &[&run, &real],
+                &plate,
+            ),
+            case(
                 "merge",
                 "generate",
                 [with(&["merge", "-q"]), vec![text(&at("part-1")), text(&at("part-2"))]].concat(),

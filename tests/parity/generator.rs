@@ -7,7 +7,7 @@ use tch::nn::VarStore;
 
 use super::{Case, FORWARD, GRADIENT, fixtures, store, weighted_sum};
 
-fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarStore, Generator) {
+pub(super) fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarStore, Generator) {
     let channels = Vec::<i64>::try_from(case.get("cfg.channels")).unwrap();
     let sizes = Vec::<i64>::try_from(case.get("cfg.latent_depth")).unwrap();
     let image = case.get("out.image_z1").size(); // [N, D, T, H, W]

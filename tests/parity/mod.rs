@@ -12,6 +12,7 @@ mod layers;
 mod losses;
 mod operators;
 mod optimiser;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

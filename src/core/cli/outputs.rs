@@ -80,6 +80,17 @@ impl Outputs {
         self.with(flag, path.into(), kind, May::Replace)
     }
 
+    /// Adds a file that the command reads where it is there, and goes on with.
+    #[must_use]
+    pub fn goes_on_with<'a>(
+        self,
+        flag: &'static str,
+        path: impl Into<Option<&'a Path>>,
+        kind: OutputKind,
+    ) -> Self {
+        self.with(flag, path.into(), kind, May::ReplaceUnasked)
+    }
+
     /// Adds both files of a checkpoint; with `again`, those of the same run may be replaced without `--overwrite`.
     #[must_use]
     pub fn writes_checkpoint<'a>(

@@ -9,8 +9,18 @@ use std::path::{Path, PathBuf};
 use super::names;
 
 /// Files in a plate, at its top.
-const IN_PLATE: [&str; 6] =
-    ["zarr.json", "run.json", "quality.json", "report.html", "preview.png", "contact_sheet.png"];
+const IN_PLATE: [&str; 10] = [
+    "zarr.json",
+    "run.json",
+    "quality.json",
+    "report.html",
+    "preview.png",
+    "contact_sheet.png",
+    "latents.safetensors",
+    "walk.png",
+    "walk.gif",
+    "projection.json",
+];
 /// Files in an evaluation.
 const IN_EVALUATION: [&str; 4] = ["metrics.json", "report.html", "lapsegan_mqc.json", "run.json"];
 /// Files in a benchmark or a part of one.

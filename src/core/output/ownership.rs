@@ -44,6 +44,8 @@ pub enum OutputKind {
     Features,
     /// Distances of feature vectors, a JSON file.
     Distances,
+    /// Latents of sequences.
+    Latents,
     /// The tensors of a checkpoint.
     Tensors,
     /// The side file of a checkpoint.
@@ -74,6 +76,7 @@ impl OutputKind {
             Self::Quality => "figures of labels",
             Self::Features => "feature vectors of a plate",
             Self::Distances => "distances of feature vectors",
+            Self::Latents => "latents that generate wrote",
             Self::Tensors => "the tensors of a checkpoint",
             Self::Manifest => "the side file of a checkpoint",
         }
@@ -225,6 +228,10 @@ fn is_file_of(path: &Path, kind: OutputKind) -> bool {
         OutputKind::Features => names_in(path).is_some_and(|names| names.contains_key("groups")),
         OutputKind::Distances => has(&["inputs", "protocol", "channels"]),
         OutputKind::Manifest => has(&["format", "config", "data", "tensors_sha256"]),
+        OutputKind::Latents => names_in(path).is_some_and(|names| {
+            let ours = names.get("__metadata__").and_then(|head| head.get("lapsegan"));
+            names.contains_key("latents") && ours.is_some()
+        }),
         _ => has_our_tensors(path),
     }
 }
@@ -350,6 +357,8 @@ mod tests {
         let tensors = [&(header.len() as u64).to_le_bytes()[..], header].concat();
         let header = br#"{"features.gfp": {}, "groups": {}}"#;
         let features = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+        let header = br#"{"__metadata__": {"lapsegan": "{}"}, "latents": {}}"#;
+        let latents = [&(header.len() as u64).to_le_bytes()[..], header].concat();
         for (kind, good, bad) in [
             (
                 OutputKind::Digest,
@@ -382,6 +391,7 @@ mod tests {
                 br#"{"inputs": 1, "protocol": 1}"#,
             ),
             (OutputKind::Features, &features, &tensors),
+            (OutputKind::Latents, &latents, &tensors),
             (OutputKind::Tensors, &tensors, b"\xff\xff\xff\xff\xff\xff\xff\xff notes"),
         ] {
             fs::write(&path, good).unwrap();

@@ -20,6 +20,7 @@ pub mod groups;
 pub mod intensity;
 pub mod labelled;
 pub mod labels;
+pub mod latents;
 mod leakage;
 pub mod merge;
 pub mod names;

@@ -40,6 +40,15 @@ pub fn overview(panels: &[Panel]) -> RgbImage {
     contact_sheet(panels, (WIDEST / panel_width.max(1)).clamp(1, COLUMNS), scale)
 }
 
+/// Returns a picture of panels that belong into rows of `columns`, as large as fits onto a screen. A panel without
+/// pictures shows its caption alone: the corner of a grid whose first row and column are headers.
+pub fn grid(panels: &[Panel], columns: usize) -> RgbImage {
+    let frame_width = panels.iter().map(|p| p.planes.dim().3).max().unwrap_or(0);
+    let panel_width = panels.iter().map(|p| size(p, 1)[1]).max().unwrap_or(0).max(1);
+    let fits = WIDEST / (panel_width * columns.max(1));
+    contact_sheet(panels, columns, (FRAME_WIDTH / frame_width.max(1)).min(fits).max(1))
+}
+
 /// Returns a picture of all panels, `columns` of them per row, every pixel shown `scale` times as large.
 ///
 /// `columns` and `scale` below 1 count as 1. Panels may differ in size; without panels the sheet is an empty margin.
@@ -180,6 +189,19 @@ mod tests {
         let sheet = overview(&[Panel { planes: planes.clone(), ..panel("") }, Panel { planes, ..panel("") }]);
         assert_eq!((sheet.width, sheet.height), (30 * 102 - 2 + 2 * MARGIN, 2 * 2 + 3 * MARGIN));
         assert_eq!(overview(&[]).width, 2 * MARGIN);
+    }
+
+    #[test]
+    fn a_grid_has_its_columns_and_an_empty_corner() {
+        let corner = Panel { planes: Array4::zeros((0, 0, 0, 0)), ..panel("slots 0") };
+        let mut cells = vec![corner];
+        cells.resize(12, panel(""));
+        let sheet = grid(&cells, 6);
+        let (scale, band) = (19, 7 * 2 + SEPARATOR + 2);
+        assert_eq!(sheet.width, 6 * (3 * 5 * scale + 2 * SEPARATOR) + 7 * MARGIN);
+        assert_eq!(sheet.height, 2 * (band + 2 * 4 * scale + SEPARATOR) + 3 * MARGIN);
+        assert_eq!(sheet.get(MARGIN + band + 4, MARGIN + 4), Some(BACKGROUND));
+        assert!(grid(&vec![panel(""); 900], 900).width < 900 * (3 * 5 + 4 + MARGIN) + 2 * MARGIN);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! This module knows arrays, colours and text, but no plate, network or metric, so every program may use it. Start with
 //! [`mod@contact_sheet`] for pictures of sequences and [`html`] for a page that holds everything in one file.
 
+pub mod animation;
 pub mod contact_sheet;
 mod font;
 pub mod html;
@@ -14,7 +15,8 @@ use std::path::PathBuf;
 
 use crate::error::{Advice, Exit};
 
-pub use contact_sheet::{Panel, contact_sheet, overview};
+pub use animation::{Animation, AnimationForm};
+pub use contact_sheet::{Panel, contact_sheet, grid, overview};
 pub use html::{Figure, Page, Table, TableCell};
 pub use plots::{IntervalPlot, LinePlot};
 pub use png::RgbImage;

@@ -38,6 +38,20 @@ impl Batches {
         batches.start * self.size..(batches.end * self.size).min(self.count)
     }
 
+    /// Returns batches of exactly this size without an end.
+    pub fn endless(size: u64) -> Self {
+        Self { count: u64::MAX, size }
+    }
+
+    /// Returns the batches that hold some of the sequences, given in rising order, with those in each.
+    pub fn sorted<'a>(&self, wanted: &'a [u64]) -> impl Iterator<Item = (Range<u64>, &'a [u64])> + use<'a> {
+        let size = self.size;
+        wanted.chunk_by(move |a, b| a / size == b / size).map(move |wanted| {
+            let batch = wanted[0] / size;
+            (batch * size..(batch + 1) * size, wanted)
+        })
+    }
+
     /// Returns the batches that hold `wanted`: what to draw, and which of it is wanted.
     pub fn holding(&self, wanted: Range<u64>) -> impl Iterator<Item = (Range<u64>, Range<u64>)> + use<> {
         let size = self.size;

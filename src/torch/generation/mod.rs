@@ -4,16 +4,28 @@
 //! parts gives the same sequences. Start with [`run`].
 
 pub mod batches;
+pub mod found;
+pub mod keep;
 pub mod labelling;
 pub mod latent;
+pub mod latents;
+pub mod mix;
+pub mod picks;
 pub mod pipeline;
+pub mod project;
+pub mod residual;
 pub mod run;
 pub mod sample;
+pub mod scenes;
 pub mod settings;
+pub mod sweep;
+pub mod walk;
 
 pub use batches::Batches;
 pub use labelling::{LabelPlan, Labelling};
+pub use latents::Latents;
 pub use sample::Sampler;
+pub use scenes::Scenes;
 pub use settings::{GenerationSettings, Route};
 
 use crate::model::ModelError;
@@ -31,6 +43,22 @@ pub enum GenerationError {
         /// What to do about it.
         hint: &'static str,
     },
+    /// Too few of the sequences that were drawn are what is wanted.
+    #[error(
+        "of {drawn} sequences that were drawn, {kept} are {wanted}{rarest}, expected {count}: given up after --most-draws"
+    )]
+    GaveUp {
+        /// How many were drawn.
+        drawn: u64,
+        /// How many of them could be kept.
+        kept: u64,
+        /// How many there should be.
+        count: u64,
+        /// What is wanted of them.
+        wanted: String,
+        /// The kind that is missing most, in brackets; empty where there are no kinds.
+        rarest: String,
+    },
     /// The generator's weights.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -40,6 +68,7 @@ impl Advice for GenerationError {
     fn exit(&self) -> Exit {
         match self {
             Self::Setting { .. } => Exit::Usage,
+            Self::GaveUp { .. } => Exit::BadInput,
             Self::Model(error) => error.exit(),
         }
     }
@@ -47,6 +76,10 @@ impl Advice for GenerationError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Setting { hint, .. } => Some((*hint).into()),
+            Self::GaveUp { kept: 0, .. } => {
+                Some("the generator hardly draws such sequences: ask for less, as the contact sheet shows what there is".into())
+            }
+            Self::GaveUp { .. } => Some("ask for less, make --count smaller or --most-draws larger".into()),
             Self::Model(error) => error.hint(),
         }
     }

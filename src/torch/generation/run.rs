@@ -1,13 +1,18 @@
 //! The use case: from a checkpoint to the sequences of a synthetic plate.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::Array4;
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
 use super::labelling::{LabelPlan, Labelling};
+use super::latent::{SequenceKey, Style};
+use super::latents::Latents;
 use super::sample::array;
+use super::scenes::{GivenScenes, Scenes};
 use super::settings::GenerationSettings;
 use super::{Batches, GenerationError, Sampler, latent, pipeline, sample};
 use crate::graphs;
@@ -20,6 +25,9 @@ use lapsegan_core::plate::{LabelKind, Origin, Part, PlateMeta, Sequence, Sequenc
 
 /// Sequences from which the label threshold is estimated; the first of the seed, whichever are written.
 const THRESHOLD_SEQUENCES: u64 = 64;
+
+/// Batches of candidates between two looks at them, on a GPU, where stages overlap.
+const BATCHES_AT_ONCE: u64 = 4;
 
 /// A set of sequences to generate, checked but not drawn.
 #[derive(Debug)]
@@ -41,6 +49,13 @@ pub struct Generation<'a> {
     sampler: Sampler,
     labelling: Labelling,
     wanted: Range<u64>,
+    scenes: Scenes,
+    /// Where each sequence comes from; empty where its number says it.
+    names: Vec<String>,
+    /// Whether sequences are drawn one after the other until there are enough.
+    endless: bool,
+    /// Digest of given latents.
+    latents_sha256: Option<String>,
 }
 
 impl<'a> Request<'a> {
@@ -90,6 +105,7 @@ impl<'a> Request<'a> {
         let (wanted, plan) = (self.wanted()?, self.labels()?);
         let manifest = &self.checkpoint.manifest;
         // A run's own precision is a matter of its training.
+        self.settings.check_cutoff(manifest.config.model.generator.latent_slots())?;
         let model = ModelConfig { precision: self.settings.precision, ..manifest.config.model.clone() };
         expect_room(&model, Use::Generate)?;
         let file = self.checkpoint.path.display().to_string();
@@ -109,14 +125,23 @@ impl<'a> Request<'a> {
                 found
             }
         };
-        Ok(Generation { request: self, sampler, labelling, wanted })
+        Ok(Generation {
+            request: self,
+            sampler,
+            labelling,
+            wanted,
+            scenes: Scenes::Seeded,
+            names: Vec::new(),
+            endless: false,
+            latents_sha256: None,
+        })
     }
 
     fn first_sequences(&self, sampler: &Sampler) -> Vec<Array4<f32>> {
         let batches = Batches::new(THRESHOLD_SEQUENCES, self.settings.batch);
         let draw = |(drawn, kept): (Range<u64>, Range<u64>)| {
             let draws = latent::draw(sampler.draws(), self.seed, drawn);
-            let sequences = sampler.synthesise(&draws, self.settings.truncation_psi);
+            let sequences = sampler.synthesise(&draws, self.settings.truncation());
             sequences.into_iter().take((kept.end - kept.start) as usize).map(|sequence| array(&sequence))
         };
         batches.holding(0..THRESHOLD_SEQUENCES).flat_map(draw).collect()
@@ -139,6 +164,53 @@ impl Generation<'_> {
         self.wanted.clone()
     }
 
+    /// Returns the generator with what it takes to sample it.
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+
+    /// Draws the sequences from something else than their numbers, of which there must be `count` of the settings.
+    /// `names` says where each one comes from.
+    #[must_use]
+    pub fn drawing(mut self, scenes: GivenScenes, names: Vec<String>) -> Self {
+        (self.scenes, self.names) = (Scenes::Given(scenes), names);
+        self
+    }
+
+    /// Draws the sequences from the rows of a file of latents, of which there must be `count` of the settings.
+    #[must_use]
+    pub fn from_latents(mut self, latents: Latents) -> Self {
+        self.latents_sha256 = Some(latents.sha256());
+        self.scenes = Scenes::Given(GivenScenes::of_file(latents, self.request.seed));
+        self
+    }
+
+    /// Returns the latents of some sequences, given in rising order, as the generator uses them. They are mapped in the
+    /// batches of the run, so that they are the same to the last bit.
+    pub fn latents(&self, indices: &[u64]) -> Latents {
+        let settings = self.request.settings;
+        let rows = self.batches().sorted(indices).map(|(batch, wanted)| {
+            let style = match &self.scenes {
+                Scenes::Seeded => Style::Z(latent::draw_z(
+                    self.sampler.draws(),
+                    batch.clone().map(|index| SequenceKey { seed: self.request.seed, index }),
+                )),
+                Scenes::Given(_) => {
+                    self.scenes.draw(self.sampler.draws(), self.request.seed, batch.clone()).style
+                }
+            };
+            let ws = self.sampler.latents(&style, settings.truncation());
+            let rows: Vec<i64> = wanted.iter().map(|index| (index - batch.start) as i64).collect();
+            ws.index_select(0, &Tensor::from_slice(&rows))
+        });
+        Latents {
+            ws: Tensor::cat(&rows.collect::<Vec<_>>(), 0),
+            noise: Some(self.scenes.noise(self.request.seed, indices)),
+            checkpoint: Some(self.request.checkpoint.manifest.tensors_sha256.clone()),
+            origin: None,
+        }
+    }
+
     /// Returns the settings of the labels, for the record.
     pub fn label_settings(&self) -> Value {
         self.labelling.settings()
@@ -153,8 +225,11 @@ impl Generation<'_> {
         } else {
             String::new()
         };
+        let cutoff = settings
+            .truncation_cutoff
+            .map_or_else(String::new, |slots| format!(" in the first {slots} style slots"));
         let mut notes = vec![
-            format!("{length}truncation_psi {}", settings.truncation_psi),
+            format!("{length}truncation_psi {}{cutoff}", settings.truncation_psi),
             format!("checkpoint sha256 {}", manifest.tensors_sha256),
         ];
         let joint = matches!(self.labelling, Labelling::Joint { .. });
@@ -187,6 +262,7 @@ impl Generation<'_> {
             all.extend(more);
             // A matter of the machine.
             all.remove("graphs");
+            all.extend(self.latents_sha256.iter().map(|sha| ("latents_sha256".to_owned(), json!(sha))));
         }
         Part {
             index,
@@ -204,20 +280,64 @@ impl Generation<'_> {
     /// # Errors
     /// What `keep` says.
     pub fn each(&self, keep: &Keep) -> Result<(), DataError> {
+        self.make(self.batches().holding(self.wanted()).collect(), keep)
+    }
+
+    /// Makes sequences from number `first` on without an end, and hands them to `take` in their order, until that
+    /// returns false. They come in batches of the size of the settings.
+    ///
+    /// # Errors
+    /// What `take` says.
+    pub fn each_until<E: From<DataError>>(
+        &mut self,
+        take: &mut dyn FnMut(u64, Sequence) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        self.endless = true;
+        let (size, at_once) =
+            (self.request.settings.batch, if self.is_on_cpu() { 1 } else { BATCHES_AT_ONCE });
+        for round in 0.. {
+            let first = round * size * at_once;
+            let made = Mutex::new(BTreeMap::new());
+            self.make(
+                self.batches().holding(first..first + size * at_once).collect(),
+                &|index, sequence| {
+                    made.lock().unwrap_or_else(PoisonError::into_inner).insert(index, sequence);
+                    Ok(())
+                },
+            )?;
+            for (index, sequence) in made.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                if !take(index, sequence)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn batches(&self) -> Batches {
+        if self.endless { Batches::endless(self.request.settings.batch) } else { self.request.batches() }
+    }
+
+    fn is_on_cpu(&self) -> bool {
+        self.sampler.device() == Device::Cpu
+    }
+
+    fn make(&self, batches: Vec<(Range<u64>, Range<u64>)>, keep: &Keep) -> Result<(), DataError> {
         let Request { checkpoint, settings, seed, .. } = &self.request;
         let finish = Finish {
             data: &checkpoint.manifest.data,
             source: format!("checkpoint {}", &checkpoint.manifest.tensors_sha256[..16]),
             labelling: &self.labelling,
+            names: &self.names,
             keep,
         };
-        let (shape, seed) = (self.sampler.draws(), *seed);
+        let (shape, seed, scenes) = (self.sampler.draws(), *seed, self.scenes.handles());
         pipeline::run(
-            self.request.batches().holding(self.wanted()).collect(),
-            self.sampler.device() != Device::Cpu,
-            move |(drawn, _)| latent::draw(shape, seed, drawn.clone()),
+            batches,
+            !self.is_on_cpu(),
+            move |(drawn, _)| scenes.draw(shape, seed, drawn.clone()),
             |(drawn, kept), draws| {
-                let sequences = self.sampler.synthesise(&draws, settings.truncation_psi);
+                let sequences = self.sampler.synthesise(&draws, settings.truncation());
                 drawn.clone().zip(sequences).filter(|(index, _)| kept.contains(index)).collect()
             },
             |(index, sequence)| finish.one(index, &sequence),
@@ -233,6 +353,7 @@ struct Finish<'a> {
     data: &'a PlateMeta,
     source: String,
     labelling: &'a Labelling,
+    names: &'a [String],
     keep: &'a Keep<'a>,
 }
 
@@ -242,7 +363,10 @@ impl Finish<'_> {
         let labels = self.labelling.labels(&values);
         let sequence = Sequence {
             meta: SequenceMeta {
-                source: self.source.clone(),
+                source: match self.names.get(index as usize) {
+                    Some(name) => format!("{}, {name}", self.source),
+                    None => self.source.clone(),
+                },
                 first_frame: 0,
                 split: Split::Train,
                 split_group: format!("synthetic-{index}"),

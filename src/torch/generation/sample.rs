@@ -6,13 +6,13 @@ use ndarray::{Array4, Axis};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::latent::{SequenceDraws, truncate, w_avg};
+use super::latent::{SequenceDraws, Style, Truncation, w_avg, w_std};
 use crate::graphs::Recorder;
 use crate::graphs::replayed::{Execution, Leaves, Replayed};
-use crate::model::noise::DrawShape;
+use crate::model::noise::{DrawShape, LayerNoise};
 use crate::model::weights::{self, Tensors};
 use crate::model::{Generator, ModelConfig, ModelError};
-use crate::transfer::download_batch;
+use crate::transfer::{download, download_batch, upload};
 use lapsegan_core::plate::PlateMeta;
 use lapsegan_core::plate::axes;
 
@@ -83,20 +83,47 @@ impl Sampler {
         self.device
     }
 
+    /// Returns the generator, whose weights take no gradient.
+    pub fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
+    /// Returns the mean latent. `[1, Z]`
+    pub fn w_avg(&self) -> &Tensor {
+        &self.w_avg
+    }
+
+    /// Returns how far mapped latents lie from their mean.
+    pub fn w_std(&self) -> f64 {
+        w_std(&self.generator, self.device)
+    }
+
+    /// Returns the noise that the generator holds, the same for every sequence, on the CPU. `[1, ...]`
+    pub fn stored_noise(&self) -> LayerNoise {
+        let mut stored = self.generator.fixed_noise();
+        LayerNoise::new(self.draws(), 1, |domain, layer, shape| {
+            download(&stored(domain, layer, shape[2])).copy()
+        })
+    }
+
     /// Returns sequences in the networks' range, clamped to [0, 1], on the CPU, one tensor `[C, T, H, W]` each: image
     /// channels, then label maps.
     ///
     /// Fresh noise in every layer and domain, keyed like the latents by (seed, index).
-    pub fn synthesise(&self, draws: &SequenceDraws, truncation_psi: f64) -> Vec<Tensor> {
+    pub fn synthesise(&self, draws: &SequenceDraws, truncation: Truncation) -> Vec<Tensor> {
         let draws = draws.upload(self.device);
         let images = tch::no_grad(|| match &self.recorded {
             Some(Recorded { recorder, images }) => {
                 let noise = draws.noise.0.iter().flatten();
+                let kind = i64::from(matches!(draws.style, Style::Ws(_)));
                 let step = Execution {
-                    key: vec![truncation_psi.to_bits() as i64],
-                    inputs: std::iter::once(&draws.z).chain(noise).map(Tensor::shallow_clone).collect(),
+                    key: truncation.key().into_iter().chain([kind]).collect(),
+                    inputs: std::iter::once(draws.style.tensor())
+                        .chain(noise)
+                        .map(Tensor::shallow_clone)
+                        .collect(),
                     context: &mut (),
-                    run: |(): &mut ()| Images(self.images(&draws, truncation_psi)),
+                    run: |(): &mut ()| Images(self.images(&draws, truncation)),
                     written: |(): &()| Vec::new(),
                 };
                 let (images, problem) = images.borrow_mut().run(&**recorder, step);
@@ -105,16 +132,41 @@ impl Sampler {
                 }
                 images.0
             }
-            None => self.images(&draws, truncation_psi),
+            None => self.images(&draws, truncation),
         });
         download_batch(&images).unbind(0)
     }
 
-    fn images(&self, draws: &SequenceDraws, truncation_psi: f64) -> Tensor {
-        let w = truncate(&self.generator.map(&draws.z), &self.w_avg, truncation_psi);
-        let ws = self.generator.broadcast(&w);
+    /// Returns the latents that sequences are synthesised from, on the CPU. `[N, L, Z]`
+    pub fn latents(&self, style: &Style, truncation: Truncation) -> Tensor {
+        let style = match style {
+            Style::Z(z) => Style::Z(upload(z, self.device)),
+            Style::Ws(ws) => Style::Ws(upload(ws, self.device)),
+        };
+        download(&tch::no_grad(|| self.ws(&style, truncation)).to_kind(Kind::Float).contiguous())
+    }
+
+    /// Returns the latents behind the mapping network of any number of `z`, on the CPU. `[N, Z] -> [N, L, Z]`
+    pub fn latents_of_z(&self, z: &Tensor) -> Tensor {
+        self.latents(&Style::Z(z.shallow_clone()), Truncation::NONE)
+    }
+
+    fn images(&self, draws: &SequenceDraws, truncation: Truncation) -> Tensor {
+        let ws = self.ws(&draws.style, truncation);
         let images = self.generator.synthesise(&ws, &mut draws.noise.source());
         images.clamp(0.0, 1.0).contiguous()
+    }
+
+    /// `[N, L, Z]`
+    fn ws(&self, style: &Style, truncation: Truncation) -> Tensor {
+        match style {
+            Style::Z(z) if truncation.cutoff.is_none() => {
+                let w = truncation.apply(&self.generator.map(z), &self.w_avg);
+                self.generator.broadcast(&w)
+            }
+            Style::Z(z) => truncation.apply(&self.generator.broadcast(&self.generator.map(z)), &self.w_avg),
+            Style::Ws(ws) => truncation.apply(ws, &self.w_avg),
+        }
     }
 }
 
@@ -143,6 +195,7 @@ pub fn counts(sequence: &Array4<f32>, data: &PlateMeta) -> Array4<u16> {
 mod tests {
     use super::*;
     use crate::generation::latent;
+    use crate::generation::latents::LatentShape;
     use crate::graphs::emulated::EmulatedRecorder;
     use crate::model::composed;
     use crate::training::Preset;
@@ -161,8 +214,11 @@ mod tests {
         for (range, psi) in
             [(0..4, 0.7), (4..8, 0.7), (8..12, 0.7), (12..16, 0.7), (16..18, 0.7), (16..20, 1.0)]
         {
+            assert_eq!(LatentShape::of(&config.model).draws, plain.draws());
             let draws = latent::draw(plain.draws(), 9, range);
-            let [a, b] = [&plain, &replayed].map(|sampler| composed(|| sampler.synthesise(&draws, psi)));
+            let truncation = Truncation { psi, cutoff: None };
+            let [a, b] =
+                [&plain, &replayed].map(|sampler| composed(|| sampler.synthesise(&draws, truncation)));
             assert!(a == b && a[0].size() == [2, 3, 16, 16]);
         }
         assert_eq!(replayed.recorded.as_ref().unwrap().images.borrow().recordings(), 1);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::GenerationError;
+use super::latent::Truncation;
 use crate::graphs::Graphs;
 use crate::model::Precision;
 use lapsegan_core::plate::names::{PLAIN, is_plain};
@@ -15,6 +16,9 @@ pub struct GenerationSettings {
     pub count: u64,
     /// Fidelity against variety, 0 to 2.
     pub truncation_psi: f64,
+    /// Style slots that are truncated, from the coarsest on; all of them where it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation_cutoff: Option<u64>,
     /// Sequences at a time.
     pub batch: u64,
     /// Arithmetic of the generator.
@@ -60,12 +64,32 @@ impl GenerationSettings {
         Self {
             count: 100,
             truncation_psi: 1.0,
+            truncation_cutoff: None,
             batch: 32,
             precision: Precision::Float32,
             graphs: Graphs::Auto,
             label_route: Route::Auto,
             label_channel: String::new(),
             label_name: String::new(),
+        }
+    }
+
+    /// Returns the truncation.
+    pub fn truncation(&self) -> Truncation {
+        Truncation { psi: self.truncation_psi, cutoff: self.truncation_cutoff }
+    }
+
+    /// Checks that the cutoff lies within the slots of a generator.
+    ///
+    /// # Errors
+    /// [`GenerationError::Setting`] naming the flag.
+    pub fn check_cutoff(&self, slots: i64) -> Result<(), GenerationError> {
+        match self.truncation_cutoff {
+            Some(cutoff) if cutoff > slots as u64 => Err(GenerationError::Setting {
+                message: format!("--truncation-cutoff {cutoff}: the generator has {slots} style slots"),
+                hint: "slots are counted from the coarsest on; leave the flag out to truncate all of them",
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -56,7 +56,33 @@ impl LayerNoise {
     /// Returns it on a device.
     #[must_use]
     pub fn upload(&self, device: Device) -> Self {
-        Self(self.0.iter().map(|layers| layers.iter().map(|map| upload(map, device)).collect()).collect())
+        self.each(|map| upload(map, device))
+    }
+
+    /// Returns for how many sequences there is noise, 1 also for noise that all share; 0 without any.
+    pub fn len(&self) -> usize {
+        self.0.first().and_then(|layers| layers.first()).map_or(0, |map| map.size()[0] as usize)
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the noise of some sequences. `rows [M]`, whole numbers
+    #[must_use]
+    pub fn select(&self, rows: &Tensor) -> Self {
+        self.each(|map| map.index_select(0, rows))
+    }
+
+    /// Returns further handles of the same memory.
+    #[must_use]
+    pub fn handles(&self) -> Self {
+        self.each(Tensor::shallow_clone)
+    }
+
+    fn each(&self, change: impl Fn(&Tensor) -> Tensor) -> Self {
+        Self(self.0.iter().map(|layers| layers.iter().map(&change).collect()).collect())
     }
 
     /// Returns the maps as [`Generator::synthesise`](super::Generator::synthesise) asks for them.

@@ -101,6 +101,14 @@ impl Adam {
         self.state[index] = moments;
     }
 
+    /// Gives all parameters another learning rate.
+    pub fn set_rate(&mut self, rate: f64) {
+        self.learning_rates.fill(rate);
+        for group in &mut self.groups {
+            group.rate = rate;
+        }
+    }
+
     /// Returns a number that changes where a step begins to work on other tensors than the one before.
     pub fn layout(&self) -> u64 {
         self.layout

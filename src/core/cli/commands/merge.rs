@@ -13,9 +13,10 @@ use crate::cli::preview::{self, CONTACT_SHEET, SHEET_SEQUENCES};
 use crate::cli::progress::Progress;
 use crate::cli::record::Record;
 use crate::cli::{Common, Failure, Outcome};
+use crate::error::DataError;
 use crate::output::OutputKind;
-use crate::plate::PlateWriter;
 use crate::plate::merge::Parts;
+use crate::plate::{PlateWriter, latents};
 use crate::report::overview;
 
 /// Join the plates of generate --shard into one
@@ -92,6 +93,11 @@ pub fn execute(args: &MergeArgs) -> Outcome {
         panels.push(preview::panel(format!("sequence {index}"), &parts.meta, &plate.read(at)?));
     }
     overview(&panels).write_png(&writer.folder().join(CONTACT_SHEET))?;
+    if let Some(latents) = latents::join(&parts.plates)? {
+        let path = writer.folder().join(latents::IN_PLATE);
+        std::fs::write(&path, latents).map_err(DataError::io(&path))?;
+        result["latents"] = json!(args.output.join(latents::IN_PLATE));
+    }
     result["files_linked"] = json!(taken.linked);
     result["files_copied"] = json!(taken.copied);
     result["contact_sheet"] = json!(args.output.join(CONTACT_SHEET));
