@@ -4,6 +4,7 @@ use ndarray::{Array3, Array4, s};
 
 use super::EvaluationError;
 use super::draws::{keyed_rng, pick};
+use super::memorisation::section::section;
 use super::protocol::{ComparisonPlan, Plates};
 use super::result::{BySet, ChannelResult, Curves, Evaluation, MetricResult};
 use crate::plate::{Calibration, Plate};
@@ -109,6 +110,7 @@ pub fn page(evaluation: &Evaluation, plates: &Plates, sheets: &[Sheet]) -> Resul
         }
         page.table(&table(channel, evaluation.untrained.is_some()));
     }
+    section(&mut page, &evaluation.memorisation, plates)?;
     page.heading("How the numbers are defined");
     page.paragraph("All metrics are distances to held-out real sequences, so smaller is better and 0 is never reached. value: synthetic against held-out. floor: real training sequences against the same held-out ones, which is what a perfect generator would reach. mean + noise: the mean training image, frame by frame, with Gaussian noise of the real strength, which is what a generator reaches that knows no cells. excess: value minus floor. ± is the standard error from draws of half of the split groups (such as positions) of every set; it does not cover the choice of the recording.");
     page.table(&definitions(evaluation));

@@ -10,6 +10,12 @@
 //! channels      name, metrics, findings, curves; the last one, `all channels`, only has textures (with several channels)
 //!   metrics     key, value, floor, baseline, untrained, excess, relative_excess, standard_error {...}
 //!   curves      spectrum {bins, reference, synthetic, training, ...}, intensity and change {edges, ...}: shares per bin
+//! memorisation  missing (why there is no test), or
+//!   synthetic, training, held_out   {available, read, groups}
+//!   threshold, beyond, closer       shares {synthetic, held_out, excess, interval} of sequences near to training data
+//!   ratio_synthetic, ratio_held_out {p05, p25, median, p75, p95, histogram}: nearest training over nearest held-out
+//!   suspicious, finding, definition, cannot_show
+//!   worst                           synthetic, training / held_out {well, distance, symmetry, shift}, ratio
 //! ```
 //!
 //! All metrics are distances to the held-out real sequences, smaller is better; `format` rises when a field changes.
@@ -18,6 +24,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::memorisation::Memorisation;
 use super::protocol::ComparisonPlan;
 use super::settings::Settings;
 use super::suite::{Metric, MetricValues};
@@ -45,6 +52,8 @@ pub struct Evaluation {
     pub definitions: BTreeMap<String, String>,
     /// Results per channel, and those of all channels together.
     pub channels: Vec<ChannelResult>,
+    /// Whether training sequences are repeated.
+    pub memorisation: Memorisation,
 }
 
 /// What was compared.

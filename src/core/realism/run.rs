@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::EvaluationError;
 use super::baseline::MeanImage;
 use super::draws::{keyed_rng, pick, pick_by_group};
+use super::memorisation::search::{self, Searched, memorisation};
 use super::pool::{self, Pool};
 use super::protocol::{ComparisonPlan, Plates, name};
 use super::result::{BySet, ChannelResult, Curves, Draws, Evaluation, Protocol, findings, metric_results};
@@ -30,12 +31,14 @@ struct Sets {
     others: Vec<(&'static str, Pool)>,
 }
 
-/// Returns how many steps [`evaluate`] has: sequences to read, and channels to compare in each draw.
+/// Returns how many steps [`evaluate`] has: sequences to read, channels to compare in each draw, and sequences that look
+/// for their nearest.
 pub fn steps(plates: &Plates, plan: &ComparisonPlan, settings: &Settings) -> u64 {
     let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
     let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
     let channels = plates.real.meta.channels.len();
-    (reads + (settings.draws + settings.half_draws) * (channels + usize::from(channels > 1))) as u64
+    let draws = (settings.draws + settings.half_draws) * (channels + usize::from(channels > 1));
+    (reads + draws) as u64 + search::steps(plan)
 }
 
 /// Compares plates as planned.
@@ -64,6 +67,8 @@ pub fn evaluate(
         (Some(plate), Some(part)) => Some(pool::read(plate, &part.indices, &calibrations, &tick)?),
         _ => None,
     };
+    let searched = Searched { synthetic: &synthetic, training: &training, held_out: &reference };
+    let memorisation = memorisation(searched, plates, plan, seed, &tick);
     let means: Vec<MeanImage> = training.stacks.iter().map(MeanImage::of).collect();
 
     let mut full = vec![Draws::default(); calibrations.len() + joint];
@@ -122,9 +127,10 @@ pub fn evaluate(
         synthetic: name(&plates.synthetic.path),
         untrained: plates.untrained.map(|p| name(&p.path)),
         protocol: Protocol { plan: plan.clone(), seed, settings: *settings },
-        warnings: plan.warnings.clone(),
+        warnings: plan.warnings.iter().cloned().chain(memorisation.warning()).collect(),
         definitions: metrics.iter().map(|m| (m.key.clone(), m.definition.clone())).collect(),
         channels: channels.collect(),
+        memorisation,
     })
 }
 
