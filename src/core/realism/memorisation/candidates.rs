@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn a_turned_copy_is_first_and_its_symmetry_is_known() {
-        let picture = |k: usize| {
-            Array3::from_shape_fn((2, 20, 20), |(p, y, x)| ((p + 3 * y + x * x + 7 * k * y * x) % 11) as f32)
-        };
+        let noise = |i: usize| ((i * i * 7919 + i * 104_729) % 10_007) as f32 / 10_007.0;
+        let picture =
+            |k: usize| Array3::from_shape_fn((2, 20, 20), |(p, y, x)| noise(977 * k + 400 * p + 20 * y + x));
         let others: Vec<Array3<f32>> = (0..40).map(picture).collect();
         let symmetries = Symmetry::all(20, 20);
         for (k, symmetry) in symmetries.iter().enumerate() {

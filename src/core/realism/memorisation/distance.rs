@@ -10,8 +10,8 @@ use super::symmetry::{Alignment, Symmetry};
 /// Returns the least distance over shifts between a sequence and another one after a symmetry, and where it lies.
 ///
 /// It is the root mean square of the differences over the blocks that both have, in standard deviations of a channel.
-/// Shifts of whole blocks are tried first, all up to the reach in both directions; then those around the best one, by half
-/// of a block, by a quarter and so on to one pixel.
+/// Shifts by half of the reach are tried first, all of them in both directions. From the best one it goes on to better
+/// neighbours, half of the reach away while there are any, then a quarter and so on to one pixel.
 pub fn aligned(space: &Space, query: &Shifted, other: &Array3<f32>, symmetry: Symmetry) -> (f64, Alignment) {
     let other = symmetry.of(other.view());
     let other = other.as_standard_layout().into_owned();
@@ -27,17 +27,19 @@ pub fn aligned(space: &Space, query: &Shifted, other: &Array3<f32>, symmetry: Sy
         }
     };
     attempt(&mut best, [0, 0]);
-    let block = space.block as i64;
-    for [y, x] in square(reach / block) {
-        attempt(&mut best, [y * block, x * block]);
+    let half = (reach + 1) / 2;
+    for at in square(2) {
+        attempt(&mut best, at.map(|a| (a * half).clamp(-reach, reach)));
     }
-    let mut step = block / 2;
+    let mut step = half;
     while step > 0 {
         let around = best.1;
         for [y, x] in square(1) {
             attempt(&mut best, [around[0] + y * step, around[1] + x * step]);
         }
-        step /= 2;
+        if best.1 == around {
+            step /= 2;
+        }
     }
     (best.0, Alignment { symmetry, shift: in_pixels(space, symmetry, best.1) })
 }

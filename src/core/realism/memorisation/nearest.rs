@@ -10,7 +10,7 @@ use super::space::{Shifted, Space};
 use super::symmetry::Alignment;
 
 /// So many sequences of the least coarse distance are laid upon the query; the nearest of them is taken.
-pub const CANDIDATES: usize = 3;
+pub const CANDIDATES: usize = 5;
 
 /// The nearest sequence.
 #[derive(Clone, Copy, Debug, PartialEq)]

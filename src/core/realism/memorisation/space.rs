@@ -10,7 +10,10 @@ use rayon::prelude::*;
 use crate::realism::pool::Pool;
 
 /// Blocks along the longer side of an image.
-const CELLS: usize = 64;
+const CELLS: usize = 32;
+
+/// Fewest pixels along a block: single ones are grain, which a generator draws anew in a copy.
+const LEAST_BLOCK: usize = 2;
 
 /// Blocks along a side where candidates are looked for.
 const COARSE_CELLS: usize = 16;
@@ -67,7 +70,7 @@ impl Space {
         while along > COARSE_CELLS && sequences * planes * along * along > MOST_NUMBERS {
             along /= 2;
         }
-        let block = height.max(width).div_ceil(along).max(1).min(height.min(width));
+        let block = height.max(width).div_ceil(along).max(LEAST_BLOCK).min(height.min(width));
         let cells = [height / block, width / block];
         let mut space = Self {
             size: [height, width],
@@ -158,8 +161,12 @@ pub fn coarse(cells: &Array3<f32>) -> Array3<f32> {
     let (planes, rows, columns) = cells.dim();
     let (n, m) = (rows.min(COARSE_CELLS), columns.min(COARSE_CELLS));
     Array3::from_shape_fn((planes, n, m), |(p, y, x)| {
-        let part =
-            cells.slice(s![p, y * rows / n..(y + 1) * rows / n, x * columns / m..(x + 1) * columns / m]);
+        // Parts share a block where they do not divide a side, so that they are the same in a mirrored picture.
+        let part = cells.slice(s![
+            p,
+            y * rows / n..((y + 1) * rows).div_ceil(n),
+            x * columns / m..((x + 1) * columns).div_ceil(m)
+        ]);
         part.sum() / part.len() as f32
     })
 }
