@@ -50,7 +50,7 @@ pub struct MemorisationNumbers {
     pub ratio_synthetic: RatioDistribution,
     /// Ratios of the held-out sequences.
     pub ratio_held_out: RatioDistribution,
-    /// Whether an interval lies above what held-out data explain.
+    /// Whether the interval of `beyond` lies above zero.
     pub suspicious: bool,
     /// What the numbers say, in plain words.
     pub finding: String,
@@ -144,13 +144,14 @@ impl RatioDistribution {
     }
 }
 
-/// Returns whether the shares ask for a warning, and what they say.
+/// Returns whether the shares ask for a warning, and what they say. Only `beyond` decides: which training sequences were
+/// drawn moves `closer` as much as copies do where there are few, and its interval does not cover that.
 pub fn verdict(shares: &Shares, held_out: SetSize) -> (bool, String) {
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let points = |interval: [f64; 2]| {
         format!("95 % interval of the excess {:.1} to {:.1} points", 100.0 * interval[0], 100.0 * interval[1])
     };
-    let (beyond, closer) = (&shares.beyond, &shares.closer);
+    let beyond = &shares.beyond;
     let rough = if held_out.groups < FEW_GROUPS {
         format!(" Of {} held-out split groups, the interval is rough.", held_out.groups)
     } else {
@@ -162,15 +163,6 @@ pub fn verdict(shares: &Shares, held_out: SetSize) -> (bool, String) {
             percent(beyond.synthetic),
             percent(beyond.held_out),
             points(beyond.interval)
-        );
-        return (true, sentence);
-    }
-    if closer.interval[0] > 0.0 {
-        let sentence = format!(
-            "{} of the synthetic sequences are nearer to training than to held-out sequences, in equal numbers of both, where {} of held-out sequences are ({}): the generator repeats training sequences, or draws their places. Look at the worst pairs in the report.{rough}",
-            percent(closer.synthetic),
-            percent(closer.held_out),
-            points(closer.interval)
         );
         return (true, sentence);
     }
@@ -187,7 +179,7 @@ pub fn verdict(shares: &Shares, held_out: SetSize) -> (bool, String) {
 pub fn definition(space: &Space, symmetries: &[Symmetry]) -> String {
     let turns = if symmetries.len() > 4 { "flips and quarter turns" } else { "flips" };
     format!(
-        "All channels and frames in the calibrated range of the real plate, as means over {block}x{block} pixels ({rows}x{columns} per frame); of each sequence and channel the mean is taken away, and the rest divided by the standard deviation of training sequences. The distance is the root mean square difference where two sequences overlap, the least over {turns} and shifts of up to {reach} pixels. Candidates are the {CANDIDATES} sequences that are nearest in means over at most 16x16 parts, over {turns} without shifts; only they are laid upon each other. ratio: distance to the nearest training sequence over that to the nearest held-out one, the geometric mean over leaving out each held-out split group, weighted by its sequences; of a held-out sequence its own group is left out. beyond: share of synthetic sequences whose ratio is below the threshold, which is the ratio that 5 % of held-out sequences lie below (of fewer than 19 the smallest). closer: share of sequences whose nearest is a training sequence, among equal numbers of training and held-out sequences in equal numbers of split groups, mean over {DRAWS} draws. Intervals: {RESAMPLES} resamples of the split groups of synthetic and of held-out sequences, and of the draws; they do not cover the choice of the training sequences.",
+        "All channels and frames in the calibrated range of the real plate, as means over {block}x{block} pixels ({rows}x{columns} per frame); of each sequence and channel the mean is taken away, and the rest divided by the standard deviation of training sequences. The distance is the root mean square difference where two sequences overlap, the least over {turns} and shifts of up to {reach} pixels. Candidates are the {CANDIDATES} sequences that are nearest in means over at most 16x16 parts, over {turns} without shifts; only they are laid upon each other. ratio: distance to the nearest training sequence over that to the nearest held-out one, the geometric mean over leaving out each held-out split group, weighted by its sequences; of a held-out sequence its own group is left out. beyond: share of synthetic sequences whose ratio is below the threshold, which is the ratio that 5 % of held-out sequences lie below (of fewer than 19 the smallest). closer: share of sequences whose nearest is a training sequence, among equal numbers of training and held-out sequences in equal numbers of split groups, mean over {DRAWS} draws; it decides nothing. Intervals: {RESAMPLES} resamples of the split groups of synthetic and of held-out sequences, and of the draws; they do not cover the choice of the training sequences.",
         block = space.block,
         rows = space.cells[0],
         columns = space.cells[1],

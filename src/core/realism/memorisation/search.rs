@@ -33,7 +33,7 @@ const WORST: usize = 20;
 
 /// Distances that differ by less, in standard deviations, are equal; it is added to both sides of a ratio, so that
 /// constant images have one.
-const EQUAL: f64 = 1e-6;
+const EQUAL: f64 = 1e-3;
 
 /// Sequences in memory.
 #[derive(Clone, Copy, Debug)]
@@ -277,7 +277,7 @@ mod tests {
             alignment: super::super::symmetry::Alignment { symmetry: Symmetry::NONE, shift: [0, 0] },
         };
         assert_eq!(log_of_ratio(&at(0.0), &at(0.0)), 0.0);
-        assert!(log_of_ratio(&at(0.0), &at(0.5)) < -10.0 && log_of_ratio(&at(0.5), &at(0.0)).is_finite());
-        assert!((log_of_ratio(&at(0.5), &at(1.0)) + std::f64::consts::LN_2).abs() < 1e-5);
+        assert!(log_of_ratio(&at(0.0), &at(0.5)) < -6.0 && log_of_ratio(&at(0.5), &at(0.0)).is_finite());
+        assert!((log_of_ratio(&at(0.5), &at(1.0)) + std::f64::consts::LN_2).abs() < 1e-2);
     }
 }
