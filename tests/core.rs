@@ -7,6 +7,7 @@ mod cli {
     mod features;
     mod labels_looked_at;
     mod leakage;
+    mod memorisation;
     mod prepare;
     mod prepare_inputs;
     mod prepare_statements;

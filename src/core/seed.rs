@@ -51,6 +51,10 @@ streams! {
     FeatureGroups = 16,
     /// Features: which training vectors the floor is taken of. Counters: seed.
     FeatureFloor = 17,
+    /// Memorisation: equal numbers of training and held-out sequences. Counters: seed, draw, 0.
+    MemorisationDraws = 18,
+    /// Memorisation: split groups of a resample. Counters: seed, resample, 0.
+    MemorisationGroups = 19,
     /// Phantom: the cells of a position. Counters: seed, position.
     PhantomCells = 10,
     /// Phantom: the microscope and its noise at a position. Counters: seed, position.

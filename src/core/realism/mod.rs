@@ -10,6 +10,7 @@
 pub mod baseline;
 pub mod draws;
 pub mod intensity;
+pub mod memorisation;
 pub mod multiqc;
 pub mod page;
 pub mod pool;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::EvaluationError;
 use super::draws::{keyed_rng, pick};
+use super::memorisation::section::section;
 use super::protocol::{ComparisonPlan, Plates};
 use super::result::{BySet, ChannelResult, Curves, Evaluation, MetricResult};
 use super::run::{ALL_CHANNELS, OBJECTS};
@@ -128,6 +129,7 @@ pub fn page(evaluation: &Evaluation, plates: &Plates, sheets: &[Sheet]) -> Resul
         ));
         page.table(&by_features(features));
     }
+    section(&mut page, &evaluation.memorisation, plates)?;
     page.heading("How the numbers are defined");
     page.paragraph("All metrics are distances to held-out real sequences, so smaller is better and 0 is never reached. value: synthetic against held-out. floor: real training sequences against the same held-out ones, which is what a perfect generator would reach. mean + noise: the mean training image, frame by frame, with Gaussian noise of the real strength, which is what a generator reaches that knows no cells. excess: value minus floor. ± is the standard error from draws of half of the split groups (such as positions) of every set; it does not cover the choice of the recording.");
     page.table(&definitions(evaluation));

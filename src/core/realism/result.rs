@@ -12,6 +12,12 @@
 //!   metrics     key, value, floor, baseline, untrained, excess, relative_excess, standard_error {...}
 //!   curves      spectrum {bins, reference, synthetic, training, ...}, intensity and change {edges, ...}: shares per bin
 //! features      inputs, protocol, channels: distances by a network, where they were asked for
+//! memorisation  missing (why there is no test), or
+//!   synthetic, training, held_out   {available, read, groups}
+//!   threshold, beyond, closer       shares {synthetic, held_out, excess, interval} of sequences near to training data
+//!   ratio_synthetic, ratio_held_out {p05, p25, median, p75, p95, histogram}: nearest training over nearest held-out
+//!   suspicious, finding, definition, cannot_show
+//!   worst                           synthetic, training / held_out {well, distance, symmetry, shift}, ratio
 //! ```
 //!
 //! All metrics are distances to the held-out real sequences, smaller is better; `format` rises when a field changes.
@@ -21,6 +27,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::memorisation::Memorisation;
 use super::protocol::ComparisonPlan;
 use super::settings::Settings;
 use super::statistics::Typical;
@@ -52,6 +59,8 @@ pub struct Evaluation {
     /// Distances by features of a network, as `evaluate features` has them in its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<Value>,
+    /// Whether training sequences are repeated.
+    pub memorisation: Memorisation,
 }
 
 /// What was compared.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::EvaluationError;
 use super::baseline::MeanImage;
 use super::draws::{keyed_rng, pick, pick_by_group};
+use super::memorisation::search::{self, Searched, memorisation};
 use super::pool::{self, Pool, Stack};
 use super::protocol::{ComparisonPlan, Plates, name};
 use super::result::{BySet, ChannelResult, Curves, Draws, Evaluation, Protocol, findings, metric_results};
@@ -33,12 +34,13 @@ struct Sets {
     others: Vec<(&'static str, Pool)>,
 }
 
-/// Returns how many steps [`evaluate`] has: sequences to read, and channels to compare in each draw.
+/// Returns how many steps [`evaluate`] has: sequences to read, channels to compare in each draw, and sequences that look
+/// for their nearest.
 pub fn steps(plates: &Plates, plan: &ComparisonPlan, settings: &Settings) -> u64 {
     let reads = plan.reference.read + plan.training.read + plan.synthetic.read;
     let reads = reads + plan.untrained.as_ref().map_or(0, |p| p.read);
     let scopes = scopes(plates.real.meta.channels.len(), plan.label.is_some()).len();
-    (reads + (settings.draws + settings.half_draws) * scopes) as u64
+    (reads + (settings.draws + settings.half_draws) * scopes) as u64 + search::steps(plan)
 }
 
 /// Compares plates as planned.
@@ -68,6 +70,8 @@ pub fn evaluate(
         (Some(plate), Some(part)) => Some(pool::read(plate, &part.indices, &calibrations, label, &tick)?),
         _ => None,
     };
+    let searched = Searched { synthetic: &synthetic, training: &training, held_out: &reference };
+    let memorisation = memorisation(searched, plates, plan, seed, &tick);
     let means: Vec<MeanImage> = training.stacks.iter().map(MeanImage::of).collect();
 
     let mut full = vec![Draws::default(); scopes.len()];
@@ -130,9 +134,10 @@ pub fn evaluate(
         synthetic: name(&plates.synthetic.path),
         untrained: plates.untrained.map(|p| name(&p.path)),
         protocol: Protocol { plan: plan.clone(), seed, settings: *settings },
-        warnings: plan.warnings.clone(),
+        warnings: plan.warnings.iter().cloned().chain(memorisation.warning()).collect(),
         definitions: metrics.iter().flatten().map(|m| (m.key.clone(), m.definition.clone())).collect(),
         channels: channels.collect(),
+        memorisation,
         features: None,
     })
 }

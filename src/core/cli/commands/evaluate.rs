@@ -153,6 +153,9 @@ fn compare(args: &CompareArgs, common: &Common) -> Outcome {
     let bar = Progress::new("comparing sequences", steps(&plates, &plan, &settings), common.quiet);
     let mut evaluation = evaluate(&plates, &plan, &settings, common.seed, &|done| bar.set(done))?;
     evaluation.features = features;
+    if let Some(warning) = evaluation.memorisation.warning() {
+        tracing::warn!("{warning}");
+    }
     let sheets = page::sheets(&plates, &plan, settings.sheet_sequences, common.seed)?;
     let page = page::page(&evaluation, &plates, &sheets)?;
     bar.finish();
@@ -235,7 +238,17 @@ fn summary(args: &CompareArgs, evaluation: &Evaluation) -> Value {
         "n": evaluation.protocol.plan.n,
         "warnings": evaluation.warnings,
         "channels": channels.collect::<Map<_, _>>(),
+        "memorisation": repeated(evaluation),
     })
+}
+
+/// Returns the share of sequences nearer to training data than held-out data explain, or why there is none.
+fn repeated(evaluation: &Evaluation) -> Value {
+    let test = &evaluation.memorisation;
+    test.found.as_ref().map_or(
+        json!({ "missing": test.missing }),
+        |found| json!({ "suspicious": found.suspicious, "beyond": found.shares.beyond }),
+    )
 }
 
 fn pretty(value: &Value) -> String {
