@@ -148,10 +148,23 @@ pub fn compare(reference: &Summary, other: &Summary, like: &Stack) -> MetricValu
 
 /// Returns mean and levels of the sliced Wasserstein distance of images whose shorter side is `side`.
 pub fn compare_textures(reference: &[Array2<f64>], other: &[Array2<f64>], side: usize) -> MetricValues {
-    let levels: Vec<f64> = reference.iter().zip(other).map(|(a, b)| sliced::swd_x1e3(a, b)).collect();
-    let mean = levels.iter().sum::<f64>() / levels.len().max(1) as f64;
+    let levels = swd(reference, other);
+    let mean = mean_of(&levels);
     let keys = (0..levels.len()).map(|level| level_key(side, level));
     std::iter::once((MEAN_OF_LEVELS.to_owned(), mean)).chain(keys.zip(levels.iter().copied())).collect()
+}
+
+/// Returns the mean over the levels of the sliced Wasserstein distance, x 1000.
+pub fn mean_swd(reference: &[Array2<f64>], other: &[Array2<f64>]) -> f64 {
+    mean_of(&swd(reference, other))
+}
+
+fn mean_of(levels: &[f64]) -> f64 {
+    levels.iter().sum::<f64>() / levels.len().max(1) as f64
+}
+
+fn swd(reference: &[Array2<f64>], other: &[Array2<f64>]) -> Vec<f64> {
+    reference.iter().zip(other).map(|(a, b)| sliced::swd_x1e3(a, b)).collect()
 }
 
 /// Returns the key of a pyramid level.

@@ -8,7 +8,7 @@ use ndarray::{Array4, Axis};
 use lapsegan_core::error::DataError;
 use lapsegan_core::plate::{Calibration, Plate, PlateMeta};
 use lapsegan_core::realism::pool::Stack;
-use lapsegan_core::realism::suite::{Texture, compare_textures, projections};
+use lapsegan_core::realism::suite::{Texture, mean_swd, projections};
 
 /// Patches per image and directions of the distance, as in `evaluate`'s smaller settings.
 const PATCHES: usize = 64;
@@ -106,7 +106,7 @@ pub fn textures(real: &[&Array4<u16>], others: &[&Array4<u16>], plate: &PlateMet
         let stacks: Vec<&Stack> = stacks.iter().collect();
         projections(&stacks, &texture, stacks.len(), side)
     };
-    compare_textures(&side(real, 0), &side(others, 0)).first().copied().unwrap_or(0.0)
+    mean_swd(&side(real, 0), &side(others, 0))
 }
 
 /// `[N, T, H, W]` of one channel

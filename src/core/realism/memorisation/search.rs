@@ -262,6 +262,7 @@ mod tests {
             training: part(20, 4),
             synthetic: part(20, 20),
             untrained: None,
+            label: None,
             warnings: Vec::new(),
         };
         assert!(too_few(&plan(40, 1)).unwrap().contains("of 1 split group, expected at least 2"));
