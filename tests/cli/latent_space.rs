@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lapsegan::generation::latents::{Latents, Noise};
+use lapsegan::generation::latents::{LatentFile, Noise};
 use lapsegan_core::plate::Plate;
 use lapsegan_core::plate::digest::Digest;
 use serde_json::Value;
@@ -311,9 +311,9 @@ fn a_file_of_latents_keeps_noise_of_each_kind() {
             Tensor::full(shape, layer as f64, (Kind::Float, tch::Device::Cpu))
         });
         let ws = Tensor::ones([3, shape.slots, shape.width], (Kind::Float, tch::Device::Cpu));
-        let latents = Latents { ws, noise: Some(Noise::Maps(maps)), checkpoint: None, origin: None };
+        let latents = LatentFile { ws, noise: Some(Noise::Maps(maps)), checkpoint: None, origin: None };
         fs::write(&path, latents.to_bytes()).unwrap();
-        let found = Latents::read(&path, shape).unwrap();
+        let found = LatentFile::read(&path, shape).unwrap();
         let Some(Noise::Maps(maps)) = found.noise else { panic!("maps stay maps") };
         assert_eq!((maps.len(), maps.0[1][2].double_value(&[0, 0, 0, 0])), (rows as usize, 2.0));
         assert_eq!(found.ws, latents.ws);

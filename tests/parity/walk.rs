@@ -1,6 +1,6 @@
 //! The walk of the published sampling script: straight in `z`, both ends included, with the generator's stored noise.
 
-use lapsegan::generation::walk::{self, Curve, Points};
+use lapsegan::generation::walk::{self, Points, WalkCurve};
 use lapsegan::model::{Precision, Wiring};
 use tch::Tensor;
 
@@ -18,7 +18,7 @@ fn the_same_latents_give_the_images_of_the_published_walk() {
         };
         let (keyframes, points) = (z.size()[0] as usize, 11);
         let positions = walk::positions(keyframes, Points::All(points), false);
-        let walked = walk::latents(&z, &positions, Curve::Linear, false);
+        let walked = walk::latents(&z, &positions, WalkCurve::Linear, false);
         // torch.nn.functional.interpolate(z.T[None], size=points, mode="linear", align_corners=True)
         let expected = z.tr().unsqueeze(0).upsample_linear1d([points as i64], true, None::<f64>);
         let expected = expected.squeeze_dim(0).tr();

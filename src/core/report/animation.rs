@@ -27,6 +27,7 @@ pub struct Animation {
     width: usize,
     height: usize,
     delay_centiseconds: u16,
+    missing: usize,
     encoder: Encoder,
 }
 
@@ -77,7 +78,7 @@ impl Animation {
         };
         // Browsers show what is faster than 50 frames a second at 10.
         let delay_centiseconds = (100 / per_second.max(1)).max(2);
-        Ok(Self { path: path.to_owned(), width, height, delay_centiseconds, encoder })
+        Ok(Self { path: path.to_owned(), width, height, delay_centiseconds, missing: frames, encoder })
     }
 
     /// Adds the next picture.
@@ -91,6 +92,7 @@ impl Animation {
             return Err(ReportError::Size { width: image.width, height: image.height, actual, expected });
         }
         let failed = |message: String| ReportError::Encode { width, height, message };
+        self.missing = self.missing.saturating_sub(1);
         match &mut self.encoder {
             Encoder::Apng(writer) => {
                 writer.write_image_data(&image.pixels).map_err(|e| failed(e.to_string()))
@@ -110,6 +112,10 @@ impl Animation {
     /// [`ReportError::Encode`] where pictures are missing, or what the system says.
     pub fn finish(self) -> Result<(), ReportError> {
         let (width, height) = (self.width, self.height);
+        if self.missing > 0 {
+            let message = format!("{} frames are missing", self.missing);
+            return Err(ReportError::Encode { width, height, message });
+        }
         match self.encoder {
             Encoder::Apng(writer) => {
                 writer.finish().map_err(|e| ReportError::Encode { width, height, message: e.to_string() })

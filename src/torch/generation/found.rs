@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tch::Tensor;
 
-use super::latents::{LatentShape, Latents, Noise, Origin};
+use super::latents::{LatentFile, LatentShape, Noise, Origin};
 use super::project::Projection;
 use crate::model::noise::LayerNoise;
 use lapsegan_core::error::DataError;
@@ -34,9 +34,9 @@ impl Found {
     /// Reads what a run has found.
     ///
     /// # Errors
-    /// As [`Latents::read`], and [`DataError::Unusable`] for what was found for something else or in another way.
+    /// As [`LatentFile::read`], and [`DataError::Unusable`] for what was found for something else or in another way.
     pub fn read(path: &Path, shape: LatentShape, checkpoint: &str, key: String) -> Result<Self, DataError> {
-        let latents = Latents::read(path, shape)?;
+        let latents = LatentFile::read(path, shape)?;
         let other = |found: String, expected: String| DataError::Unusable {
             path: path.to_owned(),
             found,
@@ -93,7 +93,7 @@ impl Found {
     }
 
     /// Returns everything that was found.
-    pub fn all(&self) -> Latents {
+    pub fn all(&self) -> LatentFile {
         self.latents(&self.sequences)
     }
 
@@ -101,14 +101,14 @@ impl Found {
     ///
     /// # Panics
     /// Where one was not found.
-    pub fn latents(&self, sequences: &[u64]) -> Latents {
+    pub fn latents(&self, sequences: &[u64]) -> LatentFile {
         let row = |sequence: &u64| {
             self.sequences.iter().position(|found| found == sequence).expect("all of them were found")
         };
         let rows: Vec<usize> = sequences.iter().map(row).collect();
         let ws: Vec<&Tensor> = rows.iter().map(|&row| &self.ws[row]).collect();
         let noise: Vec<LayerNoise> = rows.iter().map(|&row| self.noise[row].handles()).collect();
-        Latents {
+        LatentFile {
             ws: Tensor::cat(&ws, 0),
             noise: Some(Noise::Maps(LayerNoise::cat(&noise))),
             checkpoint: Some(self.checkpoint.clone()),

@@ -13,14 +13,14 @@ const W_AVG_SAMPLES: i64 = 10_000;
 
 /// What the styles of sequences come from.
 #[derive(Debug)]
-pub enum Style {
+pub enum SequenceStyle {
     /// Latents before the mapping network. `[N, Z]`
     Z(Tensor),
     /// Latents behind it, one per styled layer. `[N, L, Z]`
     Ws(Tensor),
 }
 
-impl Style {
+impl SequenceStyle {
     /// Returns the tensor, whichever it is.
     pub fn tensor(&self) -> &Tensor {
         match self {
@@ -33,7 +33,7 @@ impl Style {
 #[derive(Debug)]
 pub struct SequenceDraws {
     /// Latents.
-    pub style: Style,
+    pub style: SequenceStyle,
     /// Noise by domain and layer.
     pub noise: LayerNoise,
 }
@@ -43,8 +43,8 @@ impl SequenceDraws {
     #[must_use]
     pub fn upload(&self, device: Device) -> Self {
         let style = match &self.style {
-            Style::Z(z) => Style::Z(upload(z, device)),
-            Style::Ws(ws) => Style::Ws(upload(ws, device)),
+            SequenceStyle::Z(z) => SequenceStyle::Z(upload(z, device)),
+            SequenceStyle::Ws(ws) => SequenceStyle::Ws(upload(ws, device)),
         };
         Self { style, noise: self.noise.upload(device) }
     }
@@ -75,7 +75,7 @@ pub fn draw_keys(shape: DrawShape, keys: impl Iterator<Item = SequenceKey>) -> S
             })
         })
         .unzip();
-    SequenceDraws { style: Style::Z(Tensor::cat(&latents, 0)), noise: LayerNoise::cat(&noise) }
+    SequenceDraws { style: SequenceStyle::Z(Tensor::cat(&latents, 0)), noise: LayerNoise::cat(&noise) }
 }
 
 /// Returns the latents alone of [`draw_keys`]. `[N, Z]`

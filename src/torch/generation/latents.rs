@@ -61,7 +61,7 @@ impl Noise {
 
 /// Latents of sequences with their noise.
 #[derive(Debug)]
-pub struct Latents {
+pub struct LatentFile {
     /// One latent per sequence and layer, on the CPU. `[N, L, Z]`
     pub ws: Tensor,
     /// The noise; `None` where the file says nothing.
@@ -103,7 +103,7 @@ impl LatentShape {
     }
 }
 
-impl Latents {
+impl LatentFile {
     /// Returns the number of sequences.
     pub fn len(&self) -> usize {
         self.ws.size()[0] as usize

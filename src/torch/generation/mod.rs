@@ -23,7 +23,7 @@ pub mod walk;
 
 pub use batches::Batches;
 pub use labelling::{LabelPlan, Labelling};
-pub use latents::Latents;
+pub use latents::LatentFile;
 pub use sample::Sampler;
 pub use scenes::Scenes;
 pub use settings::{GenerationSettings, Route};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tch::Tensor;
 
 use super::latent::{self, SequenceKey};
-use super::latents::{Latents, Noise};
+use super::latents::{LatentFile, Noise};
 use super::{GenerationError, Sampler};
 
 /// Most sequences that a list may name.
@@ -79,7 +79,7 @@ impl Picks {
         &self,
         sampler: &Sampler,
         seed: u64,
-        latents: Option<(&Path, Latents)>,
+        latents: Option<(&Path, LatentFile)>,
     ) -> Result<Chosen, GenerationError> {
         let names = self.0.iter().map(|pick| format!("sequence {pick}")).collect();
         let Some((path, latents)) = latents else {

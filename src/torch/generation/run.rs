@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
 use super::labelling::{LabelPlan, Labelling};
-use super::latent::{SequenceKey, Style};
-use super::latents::Latents;
+use super::latent::{SequenceKey, SequenceStyle};
+use super::latents::LatentFile;
 use super::sample::array;
 use super::scenes::{GivenScenes, Scenes};
 use super::settings::GenerationSettings;
@@ -179,7 +179,7 @@ impl Generation<'_> {
 
     /// Draws the sequences from the rows of a file of latents, of which there must be `count` of the settings.
     #[must_use]
-    pub fn from_latents(mut self, latents: Latents) -> Self {
+    pub fn from_latents(mut self, latents: LatentFile) -> Self {
         self.latents_sha256 = Some(latents.sha256());
         self.scenes = Scenes::Given(GivenScenes::of_file(latents, self.request.seed));
         self
@@ -187,11 +187,11 @@ impl Generation<'_> {
 
     /// Returns the latents of some sequences, given in rising order, as the generator uses them. They are mapped in the
     /// batches of the run, so that they are the same to the last bit.
-    pub fn latents(&self, indices: &[u64]) -> Latents {
+    pub fn latents(&self, indices: &[u64]) -> LatentFile {
         let settings = self.request.settings;
         let rows = self.batches().sorted(indices).map(|(batch, wanted)| {
             let style = match &self.scenes {
-                Scenes::Seeded => Style::Z(latent::draw_z(
+                Scenes::Seeded => SequenceStyle::Z(latent::draw_z(
                     self.sampler.draws(),
                     batch.clone().map(|index| SequenceKey { seed: self.request.seed, index }),
                 )),
@@ -203,7 +203,7 @@ impl Generation<'_> {
             let rows: Vec<i64> = wanted.iter().map(|index| (index - batch.start) as i64).collect();
             ws.index_select(0, &Tensor::from_slice(&rows))
         });
-        Latents {
+        LatentFile {
             ws: Tensor::cat(&rows.collect::<Vec<_>>(), 0),
             noise: Some(self.scenes.noise(self.request.seed, indices)),
             checkpoint: Some(self.request.checkpoint.manifest.tensors_sha256.clone()),

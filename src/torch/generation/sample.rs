@@ -6,7 +6,7 @@ use ndarray::{Array4, Axis};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::latent::{SequenceDraws, Style, Truncation, w_avg, w_std};
+use super::latent::{SequenceDraws, SequenceStyle, Truncation, w_avg, w_std};
 use crate::graphs::Recorder;
 use crate::graphs::replayed::{Execution, Leaves, Replayed};
 use crate::model::noise::{DrawShape, LayerNoise};
@@ -115,7 +115,7 @@ impl Sampler {
         let images = tch::no_grad(|| match &self.recorded {
             Some(Recorded { recorder, images }) => {
                 let noise = draws.noise.0.iter().flatten();
-                let kind = i64::from(matches!(draws.style, Style::Ws(_)));
+                let kind = i64::from(matches!(draws.style, SequenceStyle::Ws(_)));
                 let step = Execution {
                     key: truncation.key().into_iter().chain([kind]).collect(),
                     inputs: std::iter::once(draws.style.tensor())
@@ -138,17 +138,17 @@ impl Sampler {
     }
 
     /// Returns the latents that sequences are synthesised from, on the CPU. `[N, L, Z]`
-    pub fn latents(&self, style: &Style, truncation: Truncation) -> Tensor {
+    pub fn latents(&self, style: &SequenceStyle, truncation: Truncation) -> Tensor {
         let style = match style {
-            Style::Z(z) => Style::Z(upload(z, self.device)),
-            Style::Ws(ws) => Style::Ws(upload(ws, self.device)),
+            SequenceStyle::Z(z) => SequenceStyle::Z(upload(z, self.device)),
+            SequenceStyle::Ws(ws) => SequenceStyle::Ws(upload(ws, self.device)),
         };
         download(&tch::no_grad(|| self.ws(&style, truncation)).to_kind(Kind::Float).contiguous())
     }
 
     /// Returns the latents behind the mapping network of any number of `z`, on the CPU. `[N, Z] -> [N, L, Z]`
     pub fn latents_of_z(&self, z: &Tensor) -> Tensor {
-        self.latents(&Style::Z(z.shallow_clone()), Truncation::NONE)
+        self.latents(&SequenceStyle::Z(z.shallow_clone()), Truncation::NONE)
     }
 
     fn images(&self, draws: &SequenceDraws, truncation: Truncation) -> Tensor {
@@ -158,14 +158,16 @@ impl Sampler {
     }
 
     /// `[N, L, Z]`
-    fn ws(&self, style: &Style, truncation: Truncation) -> Tensor {
+    fn ws(&self, style: &SequenceStyle, truncation: Truncation) -> Tensor {
         match style {
-            Style::Z(z) if truncation.cutoff.is_none() => {
+            SequenceStyle::Z(z) if truncation.cutoff.is_none() => {
                 let w = truncation.apply(&self.generator.map(z), &self.w_avg);
                 self.generator.broadcast(&w)
             }
-            Style::Z(z) => truncation.apply(&self.generator.broadcast(&self.generator.map(z)), &self.w_avg),
-            Style::Ws(ws) => truncation.apply(ws, &self.w_avg),
+            SequenceStyle::Z(z) => {
+                truncation.apply(&self.generator.broadcast(&self.generator.map(z)), &self.w_avg)
+            }
+            SequenceStyle::Ws(ws) => truncation.apply(ws, &self.w_avg),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::latent::{self, SequenceDraws, SequenceKey, Style};
-use super::latents::{Latents, Noise};
+use super::latent::{self, SequenceDraws, SequenceKey, SequenceStyle};
+use super::latents::{LatentFile, Noise};
 use crate::model::noise::DrawShape;
 
 /// What the sequences of a run are drawn from.
@@ -31,7 +31,7 @@ impl GivenScenes {
     }
 
     /// Takes the latents of a file; noise that it does not tell is drawn by a seed and the number of the row.
-    pub fn of_file(latents: Latents, seed: u64) -> Self {
+    pub fn of_file(latents: LatentFile, seed: u64) -> Self {
         let n = latents.len() as u64;
         let keys = || Noise::Keys((0..n).map(|index| SequenceKey { seed, index }).collect());
         Self::new(&latents.ws, latents.noise.unwrap_or_else(keys))
@@ -56,7 +56,7 @@ impl GivenScenes {
             Noise::Keys(keys) => latent::draw_keys(shape, keys.into_iter()).noise,
         };
         let rows: Vec<i64> = rows.into_iter().map(|row| row as i64).collect();
-        SequenceDraws { style: Style::Ws(self.ws.index_select(0, &Tensor::from_slice(&rows))), noise }
+        SequenceDraws { style: SequenceStyle::Ws(self.ws.index_select(0, &Tensor::from_slice(&rows))), noise }
     }
 }
 

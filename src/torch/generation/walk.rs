@@ -35,7 +35,7 @@ impl Space {
 /// How points lie between keyframes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Curve {
+pub enum WalkCurve {
     /// On a straight line.
     Linear,
     /// On a smooth curve through all keyframes (Catmull and Rom, 1974).
@@ -44,7 +44,7 @@ pub enum Curve {
     Slerp,
 }
 
-impl Curve {
+impl WalkCurve {
     /// The words of the flag, with what they mean.
     pub const WORDS: [(&'static str, &'static str); 3] = [
         ("linear", "Straight from one to the next"),
@@ -88,7 +88,7 @@ pub fn between(keyframes: usize, position: f64) -> (usize, usize, f64) {
 }
 
 /// Returns the latents at `positions`. `keyframes [K, ...] -> [P, ...]`, on the CPU, computed in 64 bits.
-pub fn latents(keyframes: &Tensor, positions: &[f64], curve: Curve, closed: bool) -> Tensor {
+pub fn latents(keyframes: &Tensor, positions: &[f64], curve: WalkCurve, closed: bool) -> Tensor {
     let (shape, n) = (keyframes.size(), keyframes.size()[0]);
     let rows = keyframes.to_kind(Kind::Double).flatten(1, -1);
     let row = |k: i64| -> Tensor {
@@ -112,9 +112,9 @@ pub fn latents(keyframes: &Tensor, positions: &[f64], curve: Curve, closed: bool
                 return row(k);
             }
             match curve {
-                Curve::Linear => row(k) * (1.0 - t) + row(k + 1) * t,
-                Curve::Slerp => slerp(&row(k), &row(k + 1), t),
-                Curve::Cubic => {
+                WalkCurve::Linear => row(k) * (1.0 - t) + row(k + 1) * t,
+                WalkCurve::Slerp => slerp(&row(k), &row(k + 1), t),
+                WalkCurve::Cubic => {
                     let (t2, t3) = (t * t, t * t * t);
                     row(k - 1) * (-0.5 * t3 + t2 - 0.5 * t)
                         + row(k) * (1.5 * t3 - 2.5 * t2 + 1.0)
@@ -173,7 +173,7 @@ mod tests {
         near(&[all[800]], &[800.0 * 15.0 / 1599.0]);
         // What torch.nn.functional.interpolate(z, size=1600, mode="linear", align_corners=True) is defined as.
         let z = Tensor::from_slice(&(0..16).map(|k| f64::from(k * k)).collect::<Vec<_>>()).view([16, 1]);
-        let walked = values(&latents(&z, &all, Curve::Linear, false));
+        let walked = values(&latents(&z, &all, WalkCurve::Linear, false));
         let expected: Vec<f64> = (0..1600)
             .map(|i| {
                 let at = f64::from(i) * 15.0 / 1599.0;
@@ -187,23 +187,23 @@ mod tests {
     #[test]
     fn curves_go_through_keyframes_and_as_they_are_called() {
         let square = Tensor::from_slice(&[1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, -1.0]).view([4, 2]);
-        for curve in [Curve::Linear, Curve::Cubic, Curve::Slerp] {
+        for curve in [WalkCurve::Linear, WalkCurve::Cubic, WalkCurve::Slerp] {
             let points = latents(&square, &positions(4, Points::Steps(2), true), curve, true);
             near(&values(&points.get(2)), &[0.0, 1.0]);
             let half = values(&points.get(7));
             let radius = (half[0] * half[0] + half[1] * half[1]).sqrt();
             match curve {
-                Curve::Linear => near(&half, &[0.5, -0.5]),
-                Curve::Slerp => near(&[radius, half[0]], &[1.0, 0.5_f64.sqrt()]),
-                Curve::Cubic => near(&half, &[0.625, -0.625]),
+                WalkCurve::Linear => near(&half, &[0.5, -0.5]),
+                WalkCurve::Slerp => near(&[radius, half[0]], &[1.0, 0.5_f64.sqrt()]),
+                WalkCurve::Cubic => near(&half, &[0.625, -0.625]),
             }
         }
         // Points of a straight line stay on it, at its ends too.
         let line = Tensor::from_slice(&[0.0, 1.0, 2.0]).view([3, 1]);
-        let open = latents(&line, &[0.25, 1.75, 2.0], Curve::Cubic, false);
+        let open = latents(&line, &[0.25, 1.75, 2.0], WalkCurve::Cubic, false);
         near(&values(&open), &[0.25, 1.75, 2.0]);
         // Parallel keyframes.
         let same = Tensor::from_slice(&[1.0, 1.0, 2.0, 2.0]).view([2, 2]);
-        near(&values(&latents(&same, &[0.5], Curve::Slerp, false)), &[1.5, 1.5]);
+        near(&values(&latents(&same, &[0.5], WalkCurve::Slerp, false)), &[1.5, 1.5]);
     }
 }

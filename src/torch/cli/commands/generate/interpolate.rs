@@ -14,7 +14,7 @@ use crate::generation::latents::Noise;
 use crate::generation::picks::{Chosen, Picks};
 use crate::generation::run::Generation;
 use crate::generation::scenes::GivenScenes;
-use crate::generation::walk::{self, Curve, Points, Space};
+use crate::generation::walk::{self, Points, Space, WalkCurve};
 use lapsegan_core::cli::preview::{self, SHEET_SEQUENCES};
 use lapsegan_core::cli::words::words;
 use lapsegan_core::cli::{Common, Failure, Outcome};
@@ -49,7 +49,7 @@ pub(super) struct InterpolateArgs {
     space: Option<String>,
 
     /// How points lie between sequences [default: linear in w, slerp in z]
-    #[arg(long, value_parser = words(&Curve::WORDS), help_heading = "Walk")]
+    #[arg(long, value_parser = words(&WalkCurve::WORDS), help_heading = "Walk")]
     curve: Option<String>,
 
     /// Steps from each sequence to the next [default: 12]
@@ -105,7 +105,7 @@ Examples:
 struct Plan {
     sequences: Picks,
     space: Space,
-    curve: Curve,
+    curve: WalkCurve,
     points: Points,
     noise: String,
     per_second: u16,
@@ -182,12 +182,12 @@ impl Plan {
         let word = args.space.as_deref().unwrap_or(if original { "z" } else { "w" });
         let space = if word == "z" { Space::Z } else { Space::W };
         let curve = match (args.curve.as_deref(), space) {
-            (Some("cubic"), _) => Curve::Cubic,
-            (Some("slerp"), _) => Curve::Slerp,
-            (None, Space::Z) if !original => Curve::Slerp,
-            _ => Curve::Linear,
+            (Some("cubic"), _) => WalkCurve::Cubic,
+            (Some("slerp"), _) => WalkCurve::Slerp,
+            (None, Space::Z) if !original => WalkCurve::Slerp,
+            _ => WalkCurve::Linear,
         };
-        if curve == Curve::Slerp && space == Space::W {
+        if curve == WalkCurve::Slerp && space == Space::W {
             return Err(Failure::usage(
                 "--curve slerp: latents in w lie on no sphere",
                 "take --space z, or --curve linear or cubic",

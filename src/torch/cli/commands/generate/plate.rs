@@ -12,7 +12,7 @@ use tch::Device;
 use crate::cli::{device, precision};
 use crate::generation::latents::LatentShape;
 use crate::generation::run::{Generation, Request, n_objects};
-use crate::generation::{GenerationSettings, LabelPlan, Latents, Route};
+use crate::generation::{GenerationSettings, LabelPlan, LatentFile, Route};
 use crate::model::Precision;
 use crate::training::checkpoint::{self, Checkpoint};
 use lapsegan_core::cli::digest::DigestFlag;
@@ -137,10 +137,10 @@ impl Setup {
     }
 
     /// Reads the file of latents, where one is given, and remembers it.
-    pub(super) fn latents(&mut self, args: &LatentArgs) -> Result<Option<Latents>, Failure> {
+    pub(super) fn latents(&mut self, args: &LatentArgs) -> Result<Option<LatentFile>, Failure> {
         let Some(path) = &args.latents else { return Ok(None) };
         let manifest = &self.checkpoint.manifest;
-        let latents = Latents::read(path, LatentShape::of(&manifest.config.model))?;
+        let latents = LatentFile::read(path, LatentShape::of(&manifest.config.model))?;
         if latents.checkpoint.as_ref().is_some_and(|sha256| *sha256 != manifest.tensors_sha256) {
             tracing::warn!(
                 "{}: these latents were made with another checkpoint: what they show may be something else",
@@ -202,7 +202,7 @@ impl<'a> Making<'a> {
     }
 
     /// Keeps latents in the plate.
-    pub(super) fn keep_latents(&self, latents: &Latents) -> Result<(), Failure> {
+    pub(super) fn keep_latents(&self, latents: &LatentFile) -> Result<(), Failure> {
         let path = self.writer.folder().join(IN_PLATE);
         fs::write(&path, latents.to_bytes()).map_err(DataError::io(&path))?;
         Ok(())
