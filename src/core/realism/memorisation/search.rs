@@ -151,7 +151,9 @@ impl Real {
         let held_out = members(&searched.held_out.groups, n_training);
         let mut group_of = vec![0; searched.held_out.len()];
         for (group, members) in held_out.iter().enumerate() {
-            members.iter().for_each(|i| group_of[i - n_training] = group);
+            for i in members {
+                group_of[i - n_training] = group;
+            }
         }
         let weights = held_out.iter().map(|m| m.len() as f64 / searched.held_out.len() as f64).collect();
         let draws = (0..DRAWS).map(|draw| BalancedDraw::new(&training, &held_out, seed, draw)).collect();
@@ -199,7 +201,9 @@ impl Real {
             let [training, held_out] = draw.members(own);
             let mut among = |members: Vec<usize>| {
                 let mut wanted = vec![false; self.cells.len()];
-                members.into_iter().for_each(|i| wanted[i] = true);
+                for i in members {
+                    wanted[i] = true;
+                }
                 query.nearest(|i| wanted[i])
             };
             let ratio = log_of_ratio(&among(training)?, &among(held_out)?);

@@ -33,7 +33,7 @@ pub fn section(page: &mut Page, test: &Memorisation, plates: &Plates) -> Result<
         found.worst.len()
     ));
     let pictures: Result<Vec<Figure>, EvaluationError> =
-        found.worst.iter().map(|pair| Ok(figure(plates, pair)?)).collect();
+        found.worst.iter().map(|pair| figure(plates, pair)).collect();
     page.figures(&pictures?);
     page.folded("How memorisation is defined", &test.definition);
     Ok(())
