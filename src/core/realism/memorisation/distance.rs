@@ -155,8 +155,10 @@ mod tests {
                 let case = format!("{height}x{width} {}", symmetry.words());
                 assert_eq!(alignment, Alignment { symmetry, shift }, "{case}");
                 assert!(distance < 0.1, "{case}: {distance}");
-                let (unmoved, _) = aligned(&Space { reach: 0, ..space.clone() }, &shifted, &other, symmetry);
-                assert!(shift == [0, 0] || unmoved > 1.5 * distance, "{case}: {unmoved} {distance}");
+                // Blocks of a mirrored picture may lie a pixel off, which is a shift of its own.
+                let still = Space { reach: 0, ..space.clone() };
+                let (unmoved, at) = aligned(&still, &shifted, &other, symmetry);
+                assert!(at.shift == shift || unmoved > 1.5 * distance, "{case}: {unmoved} {distance}");
             }
         }
     }
