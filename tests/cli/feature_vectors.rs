@@ -51,7 +51,7 @@ fn vectors_say_what_they_were_made_of_and_belong_to_their_sequences() {
     let found = succeed("evaluate", &same);
     assert!(found["channels"][0]["frechet_distance"].as_f64().unwrap().abs() < 1e-6, "{found}");
     let other = ["features", "--real", text(&some), "--synthetic", text(&all), "-q"];
-    fail("evaluate", &other, 65, &["was not made as the real vectors were", "ranges of counts"]);
+    fail("evaluate", &other, 65, &["was not made as the real vectors were", "channels gfp and"]);
 }
 
 #[test]
@@ -116,11 +116,21 @@ fn protocols_without_their_weights_are_refused() {
     call(&with("original-fvd"), 65, &["Conv3d_1a_7x7.conv3d.weight"]);
     call(&with("random"), 2, &["needs no --weights"]);
     call(&["--channel", "rfp"], 65, &["no channel rfp", "gfp"]);
-    call(&["--count", "0"], 65, &["no sequence"]);
+    call(&["--count", "0"], 2, &["--count"]);
+    call(&["--channel", "gfp", "--channel", "gfp"], 2, &["gfp is given twice"]);
     // What the other program says comes through, with its exit code.
-    let evaluate = ["features", "--real", text(&real), "--synthetic", text(&real)];
+    let synthetic = dir.path().join("synthetic.ome.zarr");
+    Drawing { side: 16, ..Drawing::synthetic() }.write(&synthetic);
+    let evaluate = ["features", "--real", text(&real), "--synthetic", text(&synthetic)];
     let line = [&evaluate[..], &CPU, &with("standard-fid")].concat();
     fail("evaluate", &line, 65, &["segment-benchmark features", "Conv2d_1a_3x3.conv.weight"]);
     let mixed = ["features", "--real", text(&real), "--synthetic", text(&weights), "-q"];
     fail("evaluate", &mixed, 2, &["one is a folder"]);
+    let absent = ["features", "--real", "absent.ome.zarr", "--synthetic", text(&synthetic), "-q"];
+    fail("evaluate", &absent, 66, &["absent.ome.zarr"]);
+    // Other sizes are refused before anything is computed, as evaluate does.
+    let other = dir.path().join("other.ome.zarr");
+    Drawing { side: 24, ..Drawing::synthetic() }.write(&other);
+    let line = ["features", "--real", text(&real), "--synthetic", text(&other), "-q"];
+    fail("evaluate", &line, 65, &["other.ome.zarr", "24x24"]);
 }

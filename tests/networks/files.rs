@@ -155,6 +155,51 @@ fn modules_of_torchscript_are_read_and_their_code_is_not_run() {
 fn a_dict_that_holds_itself_ends() {
     let data = [b"}q\x00", &text("a")[..], b"h\x00s."].concat();
     assert_eq!(found(&zip(&container(&pickle(&data)))), []);
+    // Under 60 names there would be 60^16 ways through it.
+    let items: Vec<u8> = (0..60).flat_map(|i| [&text(&format!("k{i}"))[..], b"h\x00"].concat()).collect();
+    let data = [b"}q\x00(", &items[..], b"u."].concat();
+    assert_eq!(found(&zip(&container(&pickle(&data)))), []);
+}
+
+#[test]
+fn one_list_for_many_dicts_does_not_fill_the_memory() {
+    let pairs: Vec<u8> =
+        (0..4000).flat_map(|i| [b"](", &text(&format!("k{i}"))[..], b"K\x01e"].concat()).collect();
+    let list = [b"](", &pairs[..], b"eq\x00"].concat();
+    let calls = b"ccollections\nOrderedDict\nh\x00\x85R".repeat(4000);
+    let data = [b"](", &list[..], &calls, b"e."].concat();
+    let error = TorchFile::read(Cursor::new(zip(&container(&pickle(&data)))), "w.pth".into()).unwrap_err();
+    assert!(error.to_string().contains("items are copied"), "{error}");
+}
+
+#[test]
+fn entries_that_lie_upon_each_other_are_refused() {
+    let [a, b] = two([storage("0", 4), storage("1", 2)]);
+    let plain = [b"}(", &text(NAMES[0])[..], &a, &text(NAMES[1]), &b, b"u."].concat();
+    let mut entries = container(&pickle(&plain));
+    entries.insert("archive/large".into(), vec![0; 5000]);
+    let mut bytes = zip(&entries);
+    assert_eq!(found(&bytes), expected());
+    // Two further names for the large one, in the table only.
+    let table = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let end = bytes.len() - 22;
+    let large = (table..end).rfind(|&at| bytes[at..].starts_with(b"PK\x01\x02")).unwrap();
+    let record = bytes[large..end].to_vec();
+    let mut more = Vec::new();
+    for letter in [b'X', b'Y'] {
+        let mut copy = record.clone();
+        *copy.last_mut().unwrap() = letter;
+        more.extend(copy);
+    }
+    let count = u16::from_le_bytes([bytes[end + 10], bytes[end + 11]]) + 2;
+    let size = (end - table + more.len()) as u32;
+    bytes.splice(end..end, more.iter().copied());
+    let end = end + more.len();
+    bytes[end + 8..end + 10].copy_from_slice(&count.to_le_bytes());
+    bytes[end + 10..end + 12].copy_from_slice(&count.to_le_bytes());
+    bytes[end + 12..end + 16].copy_from_slice(&size.to_le_bytes());
+    let error = TorchFile::read(Cursor::new(&bytes), "w.pth".into()).unwrap_err();
+    assert!(error.to_string().contains("they overlap"), "{error}");
 }
 
 fn refused(path: &Path, words: &[&str]) {

@@ -162,17 +162,19 @@ pub fn compare(real: &Vectors, synthetic: &Vectors, protocol: &FeatureProtocol) 
             protocol.kid_subset_size
         ));
     }
-    let logits = synthetic.logits.as_ref();
     Distances {
         frechet_distance: frechet(x, y).map(|f| f.distance.max(0.0)),
         kid: of_subsets(x, y, protocol.kid_subsets, size, protocol.seed).as_deref().and_then(spread),
         manifold: manifold(x, y, protocol.neighbours),
-        inception_score: logits
-            .and_then(|logits| inception_score(logits.view(), protocol.inception_splits))
-            .as_deref()
-            .and_then(spread),
+        inception_score: score(synthetic, protocol),
         warnings,
     }
+}
+
+/// Returns the Inception score of a set; `None` without logits, and for fewer rows than parts.
+pub fn score(set: &Vectors, protocol: &FeatureProtocol) -> Option<Spread> {
+    let logits = set.logits.as_ref()?;
+    spread(&inception_score(logits.view(), protocol.inception_splits)?)
 }
 
 /// Returns mean and standard deviation of some numbers; `None` for none.

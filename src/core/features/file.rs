@@ -53,7 +53,9 @@ pub struct About {
     pub mirrored: bool,
     /// Frames, height and width of a sequence.
     pub size: [usize; 3],
-    /// Counts of each channel that black and white are made of, in protocols with a fixed range.
+    /// Names of the channels.
+    pub channels: Vec<String>,
+    /// Counts of each channel that black and white are made of; empty in protocols without a fixed range.
     pub ranges: BTreeMap<String, [f64; 2]>,
     /// Seed of what was drawn.
     pub seed: u64,
@@ -64,6 +66,9 @@ impl About {
     pub fn differs(&self, other: &Self) -> Option<String> {
         let words = |name: &str, a: &str, b: &str| (a != b).then(|| format!("{name} {a} and {b}"));
         let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+        if self.channels != other.channels {
+            return Some(format!("channels {} and {}", self.channels.join(", "), other.channels.join(", ")));
+        }
         words("protocol", &self.protocol, &other.protocol)
             .or_else(|| words("weights", &short(&self.weights_sha256), &short(&other.weights_sha256)))
             .or_else(|| words("precision", &self.precision, &other.precision))
@@ -85,6 +90,17 @@ pub struct Vectors {
     pub features: Array2<f64>,
     /// Class logits before the softmax, where the file has them. `[N, K]`
     pub logits: Option<Array2<f64>>,
+}
+
+/// The vectors of one channel, as they are written.
+#[derive(Clone, Debug)]
+pub struct ChannelVectors {
+    /// Its name.
+    pub channel: String,
+    /// `[N, D]`
+    pub features: Array2<f32>,
+    /// `[N, K]`
+    pub logits: Option<Array2<f32>>,
 }
 
 /// A file of vectors.
@@ -150,9 +166,12 @@ impl FeatureFile {
         };
         let channels = match &about {
             None => vec![(None, set(None)?)],
+            Some(about) if about.channels.is_empty() => {
+                return Err(unusable("says that it holds no channel".into()));
+            }
             Some(about) => about
-                .ranges
-                .keys()
+                .channels
+                .iter()
                 .map(|name| Ok((Some(name.clone()), set(Some(name))?)))
                 .collect::<Result<_, DataError>>()?,
         };
@@ -186,7 +205,7 @@ impl FeatureFile {
     /// What safetensors says where they cannot be put together.
     pub fn bytes(
         about: &About,
-        channels: &[(String, Array2<f32>, Option<Array2<f32>>)],
+        channels: &[ChannelVectors],
         groups: &[u64],
     ) -> Result<Vec<u8>, SafeTensorError> {
         let numbers =
@@ -197,7 +216,7 @@ impl FeatureFile {
             vec![groups.len()],
             groups.iter().flat_map(|group| group.to_le_bytes()).collect::<Vec<u8>>(),
         )];
-        for (channel, features, logits) in channels {
+        for ChannelVectors { channel, features, logits } in channels {
             for (name, values) in [(FEATURES, Some(features)), (LOGITS, logits.as_ref())] {
                 if let Some(values) = values {
                     let shape = vec![values.nrows(), values.ncols()];

@@ -18,6 +18,8 @@ const CONFIDENCE: f64 = 0.95;
 const NORMAL: f64 = 1.96;
 /// Fewest groups of a set that say anything about others.
 const LEAST_GROUPS: usize = 4;
+/// Fewest resamples whose spread means something.
+const LEAST_RESAMPLES: usize = 20;
 /// Most multiplications that resampled Fréchet distances may take: a minute of two cores.
 const MOST_WORK: f64 = 6e10;
 /// Most vectors of both sets whose kernels are kept in memory.
@@ -80,11 +82,23 @@ pub fn intervals(real: Grouped<'_>, synthetic: Grouped<'_>, resamples: usize, se
     }
     let (n, m, d) = (real.rows.nrows(), synthetic.rows.nrows(), real.rows.ncols());
     let work = (n.min(d) * m.min(d)) as f64 * (n.min(m).min(d) as f64 + d as f64) * resamples as f64;
+    if resamples < LEAST_RESAMPLES {
+        found.missing.push(format!(
+            "{resamples} resamples are too few for an interval, take {LEAST_RESAMPLES} or more"
+        ));
+        return found;
+    }
     let with_frechet = work <= MOST_WORK;
     let with_kid = n + m <= MOST_KERNELS;
     if !with_frechet {
+        let affordable = (resamples as f64 * MOST_WORK / work) as usize;
+        let instead = if affordable >= LEAST_RESAMPLES {
+            format!("{affordable} resamples would do")
+        } else {
+            "no number of them is affordable".into()
+        };
         found.missing.push(format!(
-            "{resamples} Fréchet distances of {n} and {m} vectors would take too long: fewer resamples give an interval"
+            "{resamples} Fréchet distances of {n} and {m} vectors would take too long: {instead}"
         ));
     }
     if !with_kid {
@@ -118,7 +132,9 @@ fn draw(members: &[Vec<usize>], rng: &mut impl Rng) -> Vec<usize> {
 /// Returns how often every row is there.
 fn counts(n: usize, rows: &[usize]) -> Array1<f64> {
     let mut counts = Array1::zeros(n);
-    rows.iter().for_each(|&row| counts[row] += 1.0);
+    for &row in rows {
+        counts[row] += 1.0;
+    }
     counts
 }
 

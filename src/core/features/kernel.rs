@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::index;
+use rayon::prelude::*;
 
 use crate::seed::{self, Stream};
 
@@ -42,14 +43,10 @@ pub fn of_subsets(
         return None;
     }
     let mut rng = seed::rng(Stream::KernelSubsets, &[seed]);
-    let mut draw = |set: ArrayView2<'_, f64>| {
-        let rows = index::sample(&mut rng, set.nrows(), size).into_vec();
-        set.select(Axis(0), &rows)
-    };
-    (0..subsets)
-        .map(|_| {
-            let (a, b) = (draw(x), draw(y));
-            mmd2(a.view(), b.view())
-        })
+    let mut draw = |n: usize| index::sample(&mut rng, n, size).into_vec();
+    // All rows are drawn first, so that they do not depend on the threads.
+    let rows: Vec<[Vec<usize>; 2]> = (0..subsets).map(|_| [draw(x.nrows()), draw(y.nrows())]).collect();
+    rows.into_par_iter()
+        .map(|[a, b]| mmd2(x.select(Axis(0), &a).view(), y.select(Axis(0), &b).view()))
         .collect()
 }

@@ -215,7 +215,9 @@ fn table(channel: &ChannelResult, untrained: bool) -> Table {
             with_error(metric.value, error.value).strong(),
             with_error(metric.floor, error.floor),
             with_error(metric.excess, error.excess),
-            metric.baseline.map_or(TableCell::number(None), |value| with_error(value, error.baseline)),
+            metric
+                .baseline
+                .map_or(TableCell::number(None), |value| with_error(value, error.baseline.unwrap_or(0.0))),
         ];
         if untrained {
             let of_untrained =

@@ -167,7 +167,10 @@ fn refuse_tiny_images(plate: &Plate) -> Result<(), EvaluationError> {
 }
 
 /// Returns what limits a comparison with the held-out part of a real plate.
-fn judge(real: &Plate, other: &Plate) -> Result<Vec<String>, EvaluationError> {
+///
+/// # Errors
+/// [`EvaluationError::Incomparable`] where the plates do not belong together.
+pub fn judge(real: &Plate, other: &Plate) -> Result<Vec<String>, EvaluationError> {
     compare(real, other, Scope { channels: None, held_out: HELD_OUT })
         .unless(|finding| finding.severity() == Severity::Refuse)
         .map_err(|finding| {

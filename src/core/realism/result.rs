@@ -136,7 +136,8 @@ pub struct StandardErrors {
     /// Of the excess; value and floor share a reference, so it is less than their sum.
     pub excess: f64,
     /// Of the baseline.
-    pub baseline: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<f64>,
     /// Of the untrained generator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untrained: Option<f64>,
@@ -190,12 +191,15 @@ pub fn metric_results(
         let (value, floor) = (mean_of(&full.value, i)?, mean_of(&full.floor, i)?);
         let untrained = mean_of(&full.untrained, i);
         let (values, floors) = (column(&halves.value, i), column(&halves.floor, i));
-        let excesses: Vec<f64> = values.iter().zip(&floors).map(|(v, f)| v - f).collect();
+        // Of draws in which both are defined, since they share a reference.
+        let of = |scores: &MetricValues| scores.get(&metric.key).copied();
+        let pairs = halves.value.iter().zip(&halves.floor);
+        let excesses: Vec<f64> = pairs.filter_map(|(v, f)| Some(of(v)? - of(f)?)).collect();
         let standard_error = StandardErrors {
             value: error(&values),
             floor: error(&floors),
             excess: error(&excesses),
-            baseline: error(&column(&halves.baseline, i)),
+            baseline: mean_of(&full.baseline, i).map(|_| error(&column(&halves.baseline, i))),
             untrained: untrained.map(|_| error(&column(&halves.untrained, i))),
         };
         let uncertain = 2.0 * (standard_error.floor + standard_error.untrained.unwrap_or(0.0));
@@ -247,7 +251,9 @@ pub fn findings(metrics: &[MetricResult]) -> Vec<String> {
         ));
     }
     if findings.is_empty() {
-        findings.push(format!("All {all} metrics lie between the floor and the baseline."));
+        let ends = metrics.iter().all(|m| m.baseline.is_some());
+        let between = if ends { "between the floor and the baseline" } else { "above the floor" };
+        findings.push(format!("All {all} metrics lie {between}."));
     }
     findings
 }

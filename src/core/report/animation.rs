@@ -77,7 +77,8 @@ impl Animation {
             }
         };
         // Browsers show what is faster than 50 frames a second at 10.
-        let delay_centiseconds = (100 / per_second.max(1)).max(2);
+        let per_second = per_second.max(1);
+        let delay_centiseconds = ((100 + per_second / 2) / per_second).max(2);
         Ok(Self { path: path.to_owned(), width, height, delay_centiseconds, missing: frames, encoder })
     }
 

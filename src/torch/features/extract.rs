@@ -120,7 +120,9 @@ impl Extractor {
                 features.push(download(&vectors.to_kind(Kind::Float)));
                 logits.extend(classes.map(|classes| download(&classes.to_kind(Kind::Float))));
             }
-            indices.iter().for_each(|_| tick());
+            for _ in indices {
+                tick();
+            }
         }
         Ok(Extracted {
             features: Tensor::cat(&features, 0),

@@ -53,6 +53,13 @@ pub enum Scale {
     ResizedPerSample,
 }
 
+impl Scale {
+    /// Returns whether all samples have one range.
+    pub fn is_fixed(self) -> bool {
+        !matches!(self, Self::PerSample | Self::ResizedPerSample)
+    }
+}
+
 /// The figure that a protocol is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

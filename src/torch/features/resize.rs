@@ -80,7 +80,9 @@ fn filtered(from: usize, to: usize, support: f64, filter: impl Fn(f64) -> f64) -
             *weight = filter((j as f64 + 0.5 - centre) / stretch);
         }
         let sum: f64 = row.iter().sum();
-        row.iter_mut().for_each(|weight| *weight /= sum);
+        for weight in row {
+            *weight /= sum;
+        }
     }
     all
 }
@@ -118,7 +120,9 @@ fn product(a: &[f64], b: &[f64], m: usize, n: usize) -> Vec<f64> {
     let mut all = vec![0.0; m * n];
     for (row, out) in a.chunks_exact(n).zip(all.chunks_exact_mut(n)) {
         for (&weight, other) in row.iter().zip(b.chunks_exact(n)).filter(|(weight, _)| **weight != 0.0) {
-            out.iter_mut().zip(other).for_each(|(o, x)| *o += weight * x);
+            for (o, x) in out.iter_mut().zip(other) {
+                *o += weight * x;
+            }
         }
     }
     all

@@ -190,6 +190,11 @@ fn read_table(table: &[u8], count: u64, length: u64) -> Result<BTreeMap<String, 
         }
         at += end;
     }
+    // Entries that lie upon each other would be read once for each name.
+    let all: u64 = entries.values().map(|entry: &Entry| entry.size).fold(0, u64::saturating_add);
+    if all > length {
+        return zip(format!("entries of {all} bytes in {length} bytes: they overlap"));
+    }
     if entries.len() as u64 != count {
         return zip(format!("{} entries in its table, expected {count}", entries.len()));
     }

@@ -63,6 +63,7 @@ pub(super) fn load_first(bytes: &[u8], storages: Storages, scripted: bool) -> Re
         storages,
         found: BTreeMap::new(),
         scripted,
+        copied: 0,
     };
     for _ in 0..MOST_OPCODES {
         let offset = machine.at;
@@ -95,6 +96,8 @@ pub(super) struct Machine<'a> {
     pub(super) storages: Storages<'a>,
     pub(super) found: BTreeMap<String, Rc<Storage>>,
     pub(super) scripted: bool,
+    /// Items that were copied from one container into another.
+    copied: usize,
 }
 
 /// A problem without its place, which [`load`] adds.
@@ -291,8 +294,9 @@ impl Machine<'_> {
         let (target, state) = (self.node(self.top()?), self.node(state));
         match (target, state) {
             (Some(Node::Dict(target)), Some(Node::Dict(state))) if target.script_module => {
-                let items =
+                let items: Vec<Value> =
                     state.items.iter().flat_map(|(key, value)| [key.value(), value.clone()]).collect();
+                self.count_copies(items.len())?;
                 self.set_items(items)
             }
             (Some(Node::Dict(target)), Some(Node::Dict(state))) if target.ordered => {
@@ -301,6 +305,15 @@ impl Machine<'_> {
             }
             _ => Err("attributes of something else than an OrderedDict".into()),
         }
+    }
+
+    /// Counts copied items, so that one container under many names cannot fill the memory.
+    pub(super) fn count_copies(&mut self, n: usize) -> Step<()> {
+        self.copied += n;
+        if self.copied > MOST_OPCODES {
+            return Err(format!("more than {MOST_OPCODES} items are copied"));
+        }
+        Ok(())
     }
 
     fn put(&mut self, place: u32) -> Step<()> {

@@ -79,6 +79,9 @@ pub(super) fn call(machine: &mut Machine, function: &Value, arguments: &Value) -
 fn ordered(machine: &mut Machine, items: &Value) -> Step<Value> {
     let wrong = || "OrderedDict with arguments that torch.save does not write".to_owned();
     let Some(Node::List(pairs)) = machine.node(items) else { return Err(wrong()) };
+    let n = pairs.len();
+    machine.count_copies(n)?;
+    let Some(Node::List(pairs)) = machine.node(items) else { return Err(wrong()) };
     let mut dict = Dict::ordered();
     for pair in pairs {
         match machine.node(pair) {

@@ -111,7 +111,7 @@ pub fn train(
         if done || state.sequences_seen / tick > (state.sequences_seen - config.batch as u64) / tick {
             let mut means = state.since_tick.take();
             expect_finite(&means, state.kimg())?;
-            health.check_discriminator(&means, state.kimg());
+            health.check_discriminator(&means, config.r1_gamma, state.kimg());
             let samples = write_samples(run.folder, state, &run.identity, run.device)?;
             let [real, generated] =
                 [run.dataset.some(samples.size()[0]), samples].map(|x| x.narrow(1, 0, n_watched));

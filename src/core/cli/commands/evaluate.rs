@@ -25,8 +25,9 @@ use crate::report::summary::table;
 ///
 /// Intensities, spectra, textures, changes between frames, noise, sharpness, what channels share, and numbers, shapes and
 /// movement of labelled objects, each as a distance to the held-out part of the real plate (splits val and test), beside
-/// the floor that the real training part reaches and a mean image with noise. Needs no trained network; with --features
-/// one is asked too. Writes metrics.json, report.html, a table for MultiQC, and run.json. Runs on the CPU.
+/// the floor that the real training part reaches and a mean image with noise. Tells whether training sequences are
+/// repeated. Needs no trained network; with --features one is asked too. Writes metrics.json, report.html, a table for
+/// MultiQC, and run.json. Runs on the CPU.
 #[derive(Parser, Debug)]
 #[command(
     name = "evaluate",

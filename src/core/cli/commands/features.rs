@@ -9,9 +9,11 @@ use crate::cli::outputs::Outputs;
 use crate::cli::progress::Progress;
 use crate::cli::{Common, Failure, Outcome};
 use crate::error::DataError;
-use crate::features::compare::{FeatureProtocol, Set, compare_beside_floor};
+use crate::features::compare::{FeatureProtocol, Set, compare_beside_floor, score};
 use crate::features::file::FeatureFile;
 use crate::output::{OutputKind, Scratch, write_file};
+use crate::plate::Plate;
+use crate::realism::protocol::judge;
 
 mod extract;
 
@@ -104,6 +106,12 @@ pub fn execute(args: &FeaturesArgs) -> Outcome {
     }
     let _locks = outputs.writes("--output", args.output.as_deref(), OutputKind::Distances).claim()?;
     let protocol = protocol(args)?;
+    for (flag, path) in [("--real", &args.real), ("--synthetic", &args.synthetic)] {
+        if !path.exists() {
+            let expected = format!("a plate or a file of vectors for {flag}");
+            return Err(DataError::Missing { path: path.clone(), expected }.into());
+        }
+    }
     let plates = (args.real.is_dir(), args.synthetic.is_dir());
     let sides = match plates {
         (true, true) => {
@@ -112,6 +120,9 @@ pub fn execute(args: &FeaturesArgs) -> Outcome {
                     "--training beside plates: the floor is taken of the training part of --real",
                     "leave it out",
                 ));
+            }
+            for warning in judge(&Plate::open(&args.real)?, &Plate::open(&args.synthetic)?)? {
+                tracing::warn!("{warning}");
             }
             if common.dry_run {
                 let plan = args.extraction.plan(&args.real, &args.synthetic, common)?;
@@ -256,9 +267,9 @@ impl Sides {
             if let Some(differs) = differs {
                 return Err(unusable(
                     side,
-                    "was not made as the real vectors were".into(),
-                    format!("the same of both, not {differs}"),
-                    "make all files with the same protocol, weights and --range-of",
+                    format!("was not made as the real vectors were: {differs}"),
+                    "the same protocol, weights, channels, sizes and ranges".into(),
+                    "make all files by `segment-benchmark features` with the same flags and --range-of",
                 ));
             }
             for ((_, expected), (_, found)) in real.file.channels.iter().zip(&side.file.channels) {
@@ -291,17 +302,22 @@ impl Sides {
         let channels = self.real.file.channels.iter().zip(&self.synthetic.file.channels).enumerate();
         channels
             .map(|(c, ((name, real), (_, synthetic)))| {
-                let training = self.training.as_ref().map(|side| &side.file.channels[c].1);
-                let mut found = json!(compare_beside_floor(
-                    Set { vectors: real, groups: &self.real.file.groups },
-                    Set { vectors: synthetic, groups: &self.synthetic.file.groups },
-                    training.filter(|_| !scores_only),
-                    protocol,
-                ));
                 // The features of a protocol of scores are no ones that a distance is published of.
-                if scores_only {
-                    found = json!({ "inception_score": found["inception_score"], "warnings": [] });
-                }
+                let mut found = if scores_only {
+                    let score = score(synthetic, protocol);
+                    let few = "there are fewer images than parts of the Inception score";
+                    json!({
+                        "inception_score": score,
+                        "warnings": if score.is_none() { vec![few] } else { Vec::new() },
+                    })
+                } else {
+                    json!(compare_beside_floor(
+                        Set { vectors: real, groups: &self.real.file.groups },
+                        Set { vectors: synthetic, groups: &self.synthetic.file.groups },
+                        self.training.as_ref().map(|side| &side.file.channels[c].1),
+                        protocol,
+                    ))
+                };
                 found["name"] = json!(name);
                 found["figure"] = json!(about.map(|about| &about.figure_name));
                 found["n"] = json!([real.features.nrows(), synthetic.features.nrows()]);

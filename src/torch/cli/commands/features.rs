@@ -9,7 +9,7 @@ use lapsegan_core::cli::progress::Progress;
 use lapsegan_core::cli::words::words;
 use lapsegan_core::cli::{Common, Failure, Outcome};
 use lapsegan_core::error::DataError;
-use lapsegan_core::features::file::{About, FeatureFile};
+use lapsegan_core::features::file::{About, ChannelVectors, FeatureFile};
 use lapsegan_core::output::{OutputKind, write_file};
 use lapsegan_core::plate::{Calibration, Plate, Split};
 use ndarray::Array2;
@@ -53,8 +53,8 @@ pub struct FeatureVectorsArgs {
     split: String,
 
     /// Take at most so many sequences, evenly spread over the plate [default: all]
-    #[arg(long, value_name = "N", help_heading = "Input")]
-    count: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Input")]
+    count: Option<u64>,
 
     /// Mirror half of the sequences, as the published Multi-StyleGAN does with real ones
     #[arg(long, help_heading = "Protocol")]
@@ -175,7 +175,12 @@ fn features(args: &FeatureVectorsArgs) -> Outcome {
         sequences: indices.len(),
         mirrored: args.mirror,
         size: [meta.frames, meta.height, meta.width],
-        ranges: channels.iter().map(|(_, name, range)| (name.clone(), [range.lo, range.hi])).collect(),
+        channels: channels.iter().map(|(_, name, _)| name.clone()).collect(),
+        ranges: channels
+            .iter()
+            .filter(|_| protocol.scale.is_fixed())
+            .map(|(_, name, range)| (name.clone(), [range.lo, range.hi]))
+            .collect(),
         seed: common.seed,
     };
     if common.dry_run {
@@ -187,10 +192,14 @@ fn features(args: &FeatureVectorsArgs) -> Outcome {
         let selection =
             Selection { indices: &indices, channel, range, mirror: args.mirror, seed: common.seed };
         let vectors = extractor.extract(&plate, selection, &mut || bar.step())?;
-        found.push((name, matrix(&vectors.features)?, vectors.logits.as_ref().map(matrix).transpose()?));
+        found.push(ChannelVectors {
+            channel: name,
+            features: matrix(&vectors.features)?,
+            logits: vectors.logits.as_ref().map(matrix).transpose()?,
+        });
     }
     bar.finish();
-    let rows = found.first().map_or(0, |(_, features, _)| features.nrows());
+    let rows = found.first().map_or(0, |of_channel| of_channel.features.nrows());
     let groups = groups(&plate, &indices, rows / indices.len());
     let bytes = FeatureFile::bytes(&about, &found, &groups)
         .map_err(|e| Failure::usage(format!("{}: {e}", args.output.display()), "report this"))?;
@@ -208,6 +217,12 @@ fn channels(
         [] => plate.meta.channels.iter().map(|channel| channel.name.clone()).collect(),
         named => named.to_vec(),
     };
+    if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        return Err(Failure::usage(
+            format!("--channel {} is given twice", twice.1),
+            "name each channel once",
+        ));
+    }
     let find = |plate: &Plate, name: &str| {
         plate.meta.channels.iter().position(|channel| channel.name == name).ok_or_else(|| {
             Failure::from(DataError::Unusable {
@@ -238,7 +253,7 @@ fn indices(args: &FeatureVectorsArgs, plate: &Plate) -> Result<Vec<usize>, Failu
         }
         _ => (0..plate.wells.len()).collect(),
     };
-    if all.is_empty() || args.count == Some(0) {
+    if all.is_empty() {
         return Err(DataError::Unusable {
             path: plate.path.clone(),
             found: format!("no sequence to look at (--split {})", args.split),
@@ -247,7 +262,7 @@ fn indices(args: &FeatureVectorsArgs, plate: &Plate) -> Result<Vec<usize>, Failu
         }
         .into());
     }
-    let n = args.count.map_or(all.len(), |count| count.min(all.len()));
+    let n = args.count.map_or(all.len(), |count| usize::try_from(count).unwrap_or(usize::MAX).min(all.len()));
     Ok((0..n).map(|i| all[i * all.len() / n]).collect())
 }
 

@@ -149,6 +149,7 @@ fn generate(args: &RunArgs, common: &Common) -> Outcome {
     let shard = args.shard.map(|shard| (shard.index, shard.of));
     let request = setup.request(common.seed, shard);
     let (wanted, labels) = (request.wanted()?, request.labels()?);
+    args.select.check()?;
     if let Some(shard) = args.shard.filter(|_| args.select.is_given()) {
         return Err(Failure::usage(
             format!("--shard {shard}: with --where or --balance a part cannot know what the others keep"),

@@ -139,9 +139,9 @@ impl Extraction {
         for (plate, split, output) in calls {
             let mut command = self.command(&program, real, split, count, common);
             command.arg(plate).arg("--output").arg(output);
-            channels.iter().for_each(|channel| {
+            for channel in &channels {
                 command.args(["--channel", &channel.name]);
-            });
+            }
             run(&mut command)?;
             bar.step();
         }
@@ -155,8 +155,9 @@ impl Extraction {
 fn program() -> Result<PathBuf, Failure> {
     let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(PROGRAM)));
     let searched = std::env::var_os("PATH").unwrap_or_default();
-    let all = beside.into_iter().chain(std::env::split_paths(&searched).map(|folder| folder.join(PROGRAM)));
-    all.into_iter().find(|path| path.is_file()).ok_or_else(|| Failure {
+    let mut all =
+        beside.into_iter().chain(std::env::split_paths(&searched).map(|folder| folder.join(PROGRAM)));
+    all.find(|path| path.is_file()).ok_or_else(|| Failure {
         message: format!(
             "{PROGRAM}, which makes feature vectors, is neither beside this program nor in PATH"
         ),

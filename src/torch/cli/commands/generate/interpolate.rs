@@ -195,8 +195,11 @@ impl Plan {
         }
         if space == Space::Z && args.latents.latents.is_some() {
             return Err(Failure::usage(
-                "--space z: a file of latents holds w, which cannot be taken back to z",
-                "leave out --space, or name the sequences by number without --latents",
+                format!(
+                    "{}: a file of latents holds w, which cannot be taken back to z",
+                    if args.space.is_some() { "--space z" } else { "--original, which walks in z" }
+                ),
+                "leave it out, or name the sequences by number without --latents",
             ));
         }
         let points = match (args.steps, args.points) {

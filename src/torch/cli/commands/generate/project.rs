@@ -54,7 +54,7 @@ pub(super) struct ProjectArgs {
     #[command(flatten)]
     plate: PlateArgs,
 
-    /// Sequences of the real plate, by number: 0,4,8-11 [default: 16 of its test split]
+    /// Sequences of the real plate, by number: 0,4,8-11 [default: 16 of its test split, or of all where it has none]
     #[arg(long, value_name = "LIST", help_heading = "Projection")]
     sequences: Option<Picks>,
 

@@ -45,6 +45,17 @@ impl SelectArgs {
         !self.conditions.is_empty() || self.balance.is_some()
     }
 
+    /// Refuses a limit of draws where all of them are kept.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self.most_draws {
+            Some(most) if !self.is_given() => Err(Failure::usage(
+                format!("--most-draws {most}: every sequence is kept"),
+                "say what to keep with --where or --balance",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that what is asked for can be told.
     pub(super) fn wanted(&self, plate: &PlateMeta) -> Result<Wanted, Failure> {
         let balance = self.balance.as_deref().map(|word| word.parse().expect("one of the words"));
@@ -70,7 +81,13 @@ pub(super) fn execute(
     mut generation: Generation,
 ) -> Outcome {
     let count = setup.settings.count;
-    let most = args.most_draws.unwrap_or(count.saturating_mul(DRAWS_EACH)).max(count);
+    let most = args.most_draws.unwrap_or(count.saturating_mul(DRAWS_EACH));
+    if most < count {
+        return Err(Failure::usage(
+            format!("--most-draws {most}: fewer than the {count} sequences of --count"),
+            "draw at least as many as are to be kept",
+        ));
+    }
     let meta = generation.plate_meta();
     let wanted = args.wanted(&meta)?;
     let words = wanted.words();
