@@ -71,7 +71,7 @@ impl Pixels {
         let [yy, xx, yx] = self.squares.map(|sum| sum / self.n);
         let (a, b, c) = (yy - centre[0] * centre[0], xx - centre[1] * centre[1], yx - centre[0] * centre[1]);
         // Eigenvalues of the covariance.
-        let (middle, half) = ((a + b) / 2.0, (((a - b) / 2.0).powi(2) + c * c).sqrt());
+        let (middle, half) = (f64::midpoint(a, b), (((a - b) / 2.0).powi(2) + c * c).sqrt());
         let (large, small) = (middle + half, (middle - half).max(0.0));
         let eccentricity = if large > 1e-12 { (1.0 - small / large).max(0.0).sqrt() } else { 0.0 };
         Shape {

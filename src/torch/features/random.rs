@@ -10,15 +10,14 @@ use crate::tensor_rng::randn;
 
 /// Returns a tensor of a network by its name: the same for every network that has one of this name and shape.
 pub fn tensor(seed: u64, name: &str, shape: &[i64]) -> Tensor {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    match last {
-        "running_var" => Tensor::ones(shape, (tch::Kind::Float, tch::Device::Cpu)),
+    let options = (tch::Kind::Float, tch::Device::Cpu);
+    match name.rsplit('.').next().unwrap_or_default() {
         "weight" if shape.len() > 1 => {
             let fan_in = shape[1..].iter().product::<i64>() as f64;
             randn(Stream::RandomFeatures, &[seed, number(name)], shape) * (2.0 / fan_in).sqrt()
         }
-        "weight" => Tensor::ones(shape, (tch::Kind::Float, tch::Device::Cpu)),
-        _ => Tensor::zeros(shape, (tch::Kind::Float, tch::Device::Cpu)),
+        "weight" | "running_var" => Tensor::ones(shape, options),
+        _ => Tensor::zeros(shape, options),
     }
 }
 

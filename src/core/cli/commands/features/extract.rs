@@ -187,7 +187,7 @@ fn run(command: &mut Command) -> Result<(), Failure> {
     Err(Failure {
         message: format!("{PROGRAM} features ended with {}:\n{last:.2000}", ended.status),
         hint: None,
-        exit: exit,
+        exit,
         findings: None,
     })
 }
