@@ -185,7 +185,7 @@ def measure(name, seed):
     hours = sum(tick["s_per_kimg"] * (tick["kimg"] - before) for tick, before in zip(ticks, kimg)) / 3600
     row = {"set": name, "way": E["WAY"], "seed": seed, "kimg": float(E["KIMG"]), "hours": round(hours, 2)}
     textures = {c["name"]: [m for m in c["metrics"] if m["key"] == "swd_x1e3"] for c in channels}
-    found = {name: metrics[0]["relative_excess"] for name, metrics in textures.items() if metrics}
+    found = {name: metrics[0].get("relative_excess") for name, metrics in textures.items() if metrics}
     row["excess"] = {channel: value and round(value, 3) for channel, value in found.items()}
     for statistic in ("spread", "variety"):
         row[statistic] = {k.split(" ", 1)[1]: round(v, 3) for k, v in last.items() if k.startswith(f"{statistic} ")}

@@ -22,6 +22,8 @@ fn check(case: &Case) {
         precision: Precision::Float32,
         standardise: false,
         most_deviations: 0.0,
+        frame_contrast: false,
+        contrast: Vec::new(),
         range: Vec::new(),
         curve: Vec::new(),
         generator: GeneratorConfig {
@@ -57,10 +59,14 @@ fn check(case: &Case) {
     let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float);
     let gradient = &Tensor::run_backward(&[&sum], &[&x], true, true)[0];
     case.expect("r1.out.grad_x", gradient, GRADIENT);
-    let penalty = r1(&sum, &x, None);
+    let penalty = r1(&sum, &x, Tensor::shallow_clone);
     case.expect("r1.out.value", &penalty, GRADIENT);
     case.expect_gradients(&penalty, &vs, "r1.grad.w.");
-    case.expect("r1_scalar_only.out.value", &r1(&logits.scalar.sum(Kind::Float), &x, None), GRADIENT);
+    case.expect(
+        "r1_scalar_only.out.value",
+        &r1(&logits.scalar.sum(Kind::Float), &x, Tensor::shallow_clone),
+        GRADIENT,
+    );
 
     let (real, fake) =
         (discriminator.forward(case.get("in.x")), discriminator.forward(case.get("in.x_fake")));

@@ -20,6 +20,8 @@ pub(super) fn build(case: &Case, wiring: Wiring, precision: Precision) -> (VarSt
         precision,
         standardise: false,
         most_deviations: 0.0,
+        frame_contrast: false,
+        contrast: Vec::new(),
         range: Vec::new(),
         curve: Vec::new(),
         generator: GeneratorConfig {

@@ -7,11 +7,10 @@ use tch::{Kind, Tensor};
 /// `logits_sum` is a scalar computed from `images [N, ...]`, which must require a gradient. Reference: the sum runs
 /// over the scalar and all pixel logits, so the size of the term depends on the resolution.
 ///
-/// `spread` is the unit of `images`, where it is not 1.
-pub fn r1(logits_sum: &Tensor, images: &Tensor, spread: Option<&Tensor>) -> Tensor {
+/// `units` returns the gradient in the units in which it is to be flat.
+pub fn r1(logits_sum: &Tensor, images: &Tensor, units: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let gradient = Tensor::run_backward(&[logits_sum], &[images], true, true).remove(0);
-    let gradient = spread.map_or_else(|| gradient.shallow_clone(), |spread| &gradient * spread);
-    gradient
+    units(&gradient)
         .square()
         .flatten(1, -1)
         .sum_dim_intlist(Some([1_i64].as_slice()), false, Kind::Float)

@@ -132,6 +132,13 @@ pub struct ModelConfig {
     /// nothing, is straight.
     #[serde(default)]
     pub curve: Vec<f64>,
+    /// Standardise what differs within a frame by a spread of its own, see [`super::range`].
+    #[serde(default)]
+    pub frame_contrast: bool,
+    /// Standard deviation within frames of every channel, filled in by `train` with [`ModelConfig::range`] where
+    /// `frame_contrast` is set; its spread where the channel is bent, or a label map.
+    #[serde(default)]
+    pub contrast: Vec<f64>,
     /// Sizes of the generator.
     pub generator: GeneratorConfig,
     /// Sizes of the discriminator.
@@ -182,6 +189,14 @@ impl ModelConfig {
                 "model.curve",
                 format!("{:?}", self.curve),
                 "a number from 0 per channel, or nothing",
+            );
+        }
+        let fits = self.contrast.is_empty() || self.contrast.len() == self.range.len();
+        if !fits || !self.contrast.iter().all(|contrast| *contrast > 1e-6) {
+            return wrong(
+                "model.contrast",
+                format!("{:?}", self.contrast),
+                "a positive standard deviation per channel, or nothing",
             );
         }
         if !(self.most_deviations == 0.0 || (1.0..=1e6).contains(&self.most_deviations)) {

@@ -133,10 +133,9 @@ impl Discriminator {
         self.range.as_ref().map_or_else(|| sequences.shallow_clone(), |range| range.standardise(sequences))
     }
 
-    /// Returns what a gradient with respect to images must be multiplied with to be one with respect to what the layers
-    /// see: the spread of every channel, and more where it is bent. It broadcasts over `images [N, C, T, H, W]`.
-    pub fn slope(&self, images: &Tensor) -> Option<Tensor> {
-        self.range.as_ref().map(|range| range.slope(images))
+    /// Returns a gradient with respect to images as one with respect to what the layers see. `[N, C, T, H, W]`
+    pub fn standardised_gradient(&self, images: &Tensor, gradient: &Tensor) -> Tensor {
+        self.range.as_ref().map_or_else(|| gradient.shallow_clone(), |range| range.gradient(images, gradient))
     }
 
     /// Judges sequences. `[N, C, T, H, W]` -> [`Logits`]

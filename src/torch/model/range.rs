@@ -2,6 +2,9 @@
 //!
 //! A channel `x` becomes `(x - mean) / spread`. One of rare bright objects reaches hundreds of spreads of its background, so it
 //! is bent as well: `asinh(curve (x - mean) / spread) / curve` is linear around the mean and logarithmic far from it.
+//!
+//! Where frames differ more in brightness than in what they show, one spread would leave the objects a small fraction of a unit
+//! high. So the mean `m` of each frame and what is left have a unit each: `(m - mean) / spread + (x - m) / contrast`.
 
 use tch::{Device, Kind, Tensor};
 
@@ -21,6 +24,8 @@ pub(super) struct ChannelRange {
     spread: Tensor,
     /// None where all channels are straight.
     curve: Option<Tensor>,
+    /// None where frames are not taken apart.
+    contrast: Option<Tensor>,
 }
 
 impl ChannelRange {
@@ -36,12 +41,13 @@ impl ChannelRange {
             mean: of(0),
             spread: of(1),
             curve: bent.then(|| part(config.curve.iter().map(|curve| curve.max(STRAIGHT)).collect())),
+            contrast: (!config.contrast.is_empty()).then(|| part(config.contrast.clone())),
         })
     }
 
     /// Returns images as the layers see them. `[N, C, T, H, W]`
     pub(super) fn standardise(&self, images: &Tensor) -> Tensor {
-        let straight = (images - &self.mean) / &self.spread;
+        let straight = self.straight(images);
         match &self.curve {
             Some(curve) => (straight * curve).asinh() / curve,
             None => straight,
@@ -50,25 +56,47 @@ impl ChannelRange {
 
     /// Returns images as they were. `[N, C, T, H, W]`
     pub(super) fn restore(&self, standardised: &Tensor) -> Tensor {
+        let straight = match &self.curve {
+            Some(curve) => (standardised.clamp(-LARGEST, LARGEST) * curve).sinh() / curve,
+            None => standardised.shallow_clone(),
+        };
+        self.in_units(&straight) + &self.mean
+    }
+
+    /// Returns a gradient with respect to images as one with respect to what the layers see of them. `[N, C, T, H, W]` each
+    pub(super) fn gradient(&self, images: &Tensor, gradient: &Tensor) -> Tensor {
+        let straight = self.in_units(gradient);
         match &self.curve {
-            Some(curve) => {
-                let straight = (standardised.clamp(-LARGEST, LARGEST) * curve).sinh() / curve;
-                straight * &self.spread + &self.mean
-            }
-            None => standardised * &self.spread + &self.mean,
+            Some(curve) => straight * ((self.straight(images) * curve).square() + 1.0).sqrt(),
+            None => straight,
         }
     }
 
-    /// Returns by how much images change for a change of one standardised unit. `[1 or N, C, 1 or T, 1 or H, 1 or W]`
-    pub(super) fn slope(&self, images: &Tensor) -> Tensor {
-        match &self.curve {
-            Some(curve) => {
-                let straight = (images - &self.mean) / &self.spread;
-                ((straight * curve).square() + 1.0).sqrt() * &self.spread
+    fn straight(&self, images: &Tensor) -> Tensor {
+        let centred = images - &self.mean;
+        match &self.contrast {
+            Some(contrast) => {
+                let frame = of_frames(&centred);
+                &frame / &self.spread + (centred - &frame) / contrast
             }
-            None => self.spread.shallow_clone(),
+            None => centred / &self.spread,
         }
     }
+
+    fn in_units(&self, straight: &Tensor) -> Tensor {
+        match &self.contrast {
+            Some(contrast) => {
+                let frame = of_frames(straight);
+                &frame * &self.spread + (straight - &frame) * contrast
+            }
+            None => straight * &self.spread,
+        }
+    }
+}
+
+/// Returns the mean of each frame. `[N, C, T, 1, 1]`
+fn of_frames(images: &Tensor) -> Tensor {
+    images.mean_dim(Some([3_i64, 4].as_slice()), true, images.kind())
 }
 
 /// Returns mean, spread and curve of a channel whose values, sorted, are in [0, 1]: straight where 0 and 1 are at most
@@ -100,36 +128,54 @@ mod tests {
     use super::*;
     use crate::training::Preset;
 
-    fn range(curve: Vec<f64>) -> ChannelRange {
-        let mut config = Preset::Tiny.config(2, 1, 16).model;
-        (config.range, config.curve) = (vec![[0.4, 0.2], [0.01, 0.002]], curve);
+    fn range(curve: Vec<f64>, contrast: Vec<f64>) -> ChannelRange {
+        let mut config = Preset::Tiny.config(2, 2, 16).model;
+        config.range = vec![[0.4, 0.2], [0.01, 0.002]];
+        (config.curve, config.contrast) = (curve, contrast);
         ChannelRange::new(&config, Device::Cpu).unwrap()
+    }
+
+    fn ramp() -> Tensor {
+        Tensor::linspace(0.0, 1.0, 4 * 64, (Kind::Float, Device::Cpu)).view([1, 2, 2, 8, 8])
     }
 
     #[test]
     fn what_is_standardised_is_restored() {
-        let x = Tensor::linspace(0.0, 1.0, 2 * 64, (Kind::Float, Device::Cpu)).view([1, 2, 1, 8, 8]);
-        for curve in [vec![], vec![0.0, 0.0], vec![0.0, 1.3]] {
-            let (range, bent) = (range(curve.clone()), curve.contains(&1.3));
+        let x = ramp();
+        let curves = [vec![], vec![0.0, 0.0], vec![0.0, 1.3]];
+        for (curve, contrast) in
+            curves.into_iter().flat_map(|curve| [(curve.clone(), vec![]), (curve, vec![0.02, 0.002])])
+        {
+            let (range, bent) = (range(curve.clone(), contrast.clone()), curve.contains(&1.3));
             let z = range.standardise(&x);
             let back = (range.restore(&z) - &x).abs().max().double_value(&[]);
-            assert!(back < 1e-5, "{curve:?}: {back}");
-            // The first channel is straight, whatever the other is.
-            let first = ((x.select(1, 0) - 0.4) / 0.2 - z.select(1, 0)).abs().max().double_value(&[]);
-            assert!(first < 1e-4, "{curve:?}: {first}");
-            assert_eq!(z.max().double_value(&[]) < 7.0, bent);
+            assert!(back < 1e-5, "{curve:?} {contrast:?}: {back}");
+            // The mean of a frame has the spread for its unit, whatever the other channel is.
+            let mean = |images: &Tensor| of_frames(&images.select(1, 0).unsqueeze(1));
+            let first = ((mean(&x) - 0.4) / 0.2 - mean(&z)).abs().max().double_value(&[]);
+            assert!(first < 1e-4, "{curve:?} {contrast:?}: {first}");
+            let height = |images: &Tensor| images.std(false).double_value(&[]);
+            let unit = height(&x.get(0).get(0).get(1)) / height(&z.get(0).get(0).get(1));
+            let expected = contrast.first().copied().unwrap_or(0.2);
+            assert!((unit / expected - 1.0).abs() < 1e-4, "{curve:?} {contrast:?}: {unit}");
+            assert_eq!(z.select(1, 1).max().double_value(&[]) < 7.0, bent);
         }
     }
 
     #[test]
-    fn the_slope_is_the_derivative() {
-        let range = range(vec![0.0, 1.3]);
-        let x = Tensor::linspace(0.0, 1.0, 2 * 64, (Kind::Float, Device::Cpu)).view([1, 2, 1, 8, 8]);
-        let x = x.set_requires_grad(true);
-        let z = range.standardise(&x);
-        let derivative = Tensor::run_backward(&[z.sum(Kind::Float)], &[&x], false, false).remove(0);
-        let error = (derivative * range.slope(&x) - 1.0).abs().max().double_value(&[]);
-        assert!(error < 1e-4, "{error}");
+    fn the_gradient_is_that_of_standardised_images() {
+        let weights =
+            Tensor::linspace(-1.0, 1.0, 256, (Kind::Float, Device::Cpu)).view([1, 2, 2, 8, 8]).square();
+        for contrast in [vec![], vec![0.02, 0.002]] {
+            let range = range(vec![0.0, 1.3], contrast.clone());
+            let x = ramp().set_requires_grad(true);
+            let z = range.standardise(&x);
+            // Of a sum with these weights the gradient is the weights.
+            let sum = (&z * &weights).sum(Kind::Float);
+            let of_images = Tensor::run_backward(&[sum], &[&x], false, false).remove(0);
+            let error = (range.gradient(&x, &of_images) - &weights).abs().max().double_value(&[]);
+            assert!(error < 1e-4, "{contrast:?}: {error}");
+        }
     }
 
     #[test]

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::config::LabelsConfig;
 use super::epochs::Epochs;
-use crate::model::range;
-use crate::transfer::{download, number, upload};
+use crate::transfer::{download, upload};
 use ndarray::Array4;
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
@@ -25,9 +24,6 @@ pub struct Symmetry {
     /// Mirror rows and transpose as well, for scenes without a preferred direction.
     pub dihedral: bool,
 }
-
-/// Values of a channel from which quantiles are taken.
-const QUANTILE_VALUES: usize = 1 << 20;
 
 /// The training split.
 #[derive(Debug)]
@@ -148,41 +144,6 @@ impl Dataset {
         Tensor::stack(&picks.collect::<Vec<_>>(), 0)
     }
 
-    /// Returns how every channel is to be standardised, with values of at most `most_deviations` (0: any), see
-    /// [`range::fit`]: centre and unit, and curve. They are rounded, so that they do not depend on the order of summation.
-    pub fn range(&self, most_deviations: f64) -> (Vec<[f64; 2]>, Vec<f64>) {
-        let mut sums: Vec<[f64; 3]> = Vec::new();
-        for index in 0..self.len() {
-            let values = self.values(index);
-            sums.resize(values.size()[0] as usize, [0.0; 3]);
-            let there = if self.has_labels(index) { values.size()[0] } else { self.domains };
-            for (channel, sums) in (0..there).zip(&mut sums) {
-                let values = values.select(0, channel);
-                sums[0] += values.numel() as f64;
-                sums[1] += number(&values.sum(Kind::Double));
-                sums[2] += number(&values.square().sum(Kind::Double));
-            }
-        }
-        let rounded = |value: f64| (value * 1e4).round() / 1e4;
-        let range = |[n, sum, squares]: [f64; 3]| {
-            let mean = sum / n;
-            let std = (squares / n - mean * mean).max(0.0).sqrt();
-            // A constant channel stays as it is.
-            [rounded(mean), if std < 1e-3 { 1.0 } else { rounded(std) }]
-        };
-        let straight = sums.into_iter().map(range);
-        if most_deviations == 0.0 {
-            return (straight.collect(), Vec::new());
-        }
-        let fitted = straight.enumerate().map(|(channel, range)| {
-            let ([centre, unit], curve) = range::fit(&self.sorted(channel as i64), range, most_deviations);
-            // Of units of a thousandth, four decimals would be too coarse.
-            let fine = |value: f64| (value * 1e6).round() / 1e6;
-            ([fine(centre), fine(unit)], fine(curve))
-        });
-        fitted.unzip()
-    }
-
     /// Returns the batch of an iteration: `count` sequences from position `iteration * count` of the shuffled epochs, and of
     /// those with labels in the rows that `labels` gives to them.
     ///
@@ -213,21 +174,8 @@ impl Dataset {
         }
     }
 
-    /// Returns values of a channel from all sequences, sorted: about as many as tell quantiles.
-    fn sorted(&self, channel: i64) -> Vec<f32> {
-        let each = (QUANTILE_VALUES / self.len()).max(64);
-        let mut values = Vec::new();
-        for index in (0..self.len()).filter(|&i| channel < self.domains || self.has_labels(i)) {
-            let all = download(&self.values(index).select(0, channel)).flatten(0, -1);
-            let step = (all.size()[0] as usize / each).max(1);
-            values.extend(Vec::<f32>::try_from(all).expect("floats").into_iter().step_by(step));
-        }
-        values.sort_by(f32::total_cmp);
-        values
-    }
-
     /// Returns whether the labels of a sequence are learnt.
-    fn has_labels(&self, index: usize) -> bool {
+    pub(super) fn has_labels(&self, index: usize) -> bool {
         self.labelled.as_ref().is_none_or(|labelled| labelled.contains(&index))
     }
 
@@ -241,8 +189,8 @@ impl Dataset {
         &self.places[index]
     }
 
-    /// Returns a sequence where it is kept. `[C, T, H, W]`
-    fn values(&self, index: usize) -> Tensor {
+    /// Returns a sequence where it is kept: image channels, then label maps. `[C, T, H, W]`
+    pub(super) fn values(&self, index: usize) -> Tensor {
         match &self.images {
             Images::Ready(images) => images.select(0, index as i64),
             Images::Counts(counts) => counts.values(index),
@@ -354,6 +302,7 @@ fn transform(sequence: &Tensor, symmetry: Symmetry, draw: u32) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::standardisation::Standardisation;
     use lapsegan_core::plate::{Calibration, Channel, Origin};
 
     fn counts() -> Counts {
@@ -403,10 +352,17 @@ mod tests {
             assert_eq!(batch, ready.batch(iteration, 2, symmetry, &LabelsConfig::default()));
         }
         assert_eq!(counted.some(2), ready.some(2));
-        assert_eq!(counted.range(0.0), ready.range(0.0));
-        let (range, curve) = counted.range(1.2);
-        assert_eq!((range.len(), curve.len()), (2, 2));
-        assert!(curve.iter().all(|curve| *curve > 0.0), "{range:?} {curve:?}");
+        let straight = Standardisation::measure(&counted, 0.0, true);
+        assert_eq!(straight, Standardisation::measure(&ready, 0.0, true));
+        let frames =
+            (0..6).map(|i| counted.values(i / 2).get(0).get(i as i64 % 2).var(false).double_value(&[]));
+        let within = (frames.sum::<f64>() / 6.0).sqrt();
+        assert!((straight.contrast[0] - within).abs() < 1e-4, "{straight:?} {within}");
+        // The map has one unit for all.
+        assert_eq!(straight.contrast[1], straight.range[1][1]);
+        let bent = Standardisation::measure(&counted, 1.2, false);
+        assert_eq!((bent.range.len(), bent.curve.len(), bent.contrast.len()), (2, 2, 0));
+        assert!(bent.curve.iter().all(|curve| *curve > 0.0), "{bent:?}");
         // The image from 100 to 1,100 counts, the map as it was drawn.
         let values = counted.values(0);
         assert!((values.double_value(&[0, 0, 0, 2]) - 0.094).abs() < 1e-6);
@@ -439,7 +395,7 @@ mod tests {
             assert_eq!(batch.get(2), dataset.values(1));
         }
         // Mean and spread of the map are those of the sequence that has it.
-        let (range, _) = dataset.range(0.0);
+        let range = Standardisation::measure(&dataset, 0.0, false).range;
         let map = dataset.values(1).select(0, 1);
         assert!((range[1][0] - map.mean(Kind::Double).double_value(&[])).abs() < 1e-4);
         assert!((range[1][1] - map.std(false).double_value(&[])).abs() < 1e-3);

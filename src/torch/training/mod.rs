@@ -19,6 +19,7 @@ pub mod preset;
 pub mod run;
 pub mod samples;
 pub mod schedule;
+pub mod standardisation;
 pub mod start;
 pub mod state;
 pub mod stats;

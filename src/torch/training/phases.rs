@@ -158,8 +158,8 @@ pub fn discriminator_r1(state: &mut State, config: &TrainingConfig, shown: &mut 
         let pixels = logits.pixel.size()[1..].iter().product::<i64>() as f64;
         let pixel_weight = if config.r1_normalise_pixels { pixels.sqrt().recip() } else { 1.0 };
         let sum = logits.scalar.sum(Kind::Float) + logits.pixel.sum(Kind::Float) * pixel_weight;
-        let slope = state.discriminator.net.slope(&part.real);
-        let penalty = r1(&sum, &real, slope.as_ref());
+        let net = &state.discriminator.net;
+        let penalty = r1(&sum, &real, |gradient| net.standardised_gradient(&part.real, gradient));
         step.add(&(&penalty * config.r1_gamma), &state.discriminator_adam);
         step.value("r1_penalty", &penalty);
         part.pixel_real = logits.pixel.detach();

@@ -73,6 +73,8 @@ impl Preset {
             precision,
             standardise,
             most_deviations,
+            frame_contrast: self == Self::Auto,
+            contrast: Vec::new(),
             range,
             curve: Vec::new(),
             generator,

@@ -14,12 +14,14 @@ use super::train_settings::{
 };
 use crate::cli::device;
 use crate::cli::out_of_memory::guard;
+use crate::model::ModelConfig;
 use crate::training::Preset;
 use crate::training::checkpoint;
 use crate::training::config::Symmetries;
 use crate::training::loader::Dataset;
 use crate::training::micro_batch::MicroBatch;
 use crate::training::run::{Run, TrainingEvent, begin, train};
+use crate::training::standardisation::Standardisation;
 use crate::training::start::{Start, start};
 use crate::training::state::State;
 use crate::training::steps::Steps;
@@ -210,7 +212,8 @@ fn train_on(args: &RunArgs, common: &Common) -> Outcome {
     };
     bar.finish();
     if config.model.standardise && config.model.range.is_empty() {
-        (config.model.range, config.model.curve) = dataset.range(config.model.most_deviations);
+        let ModelConfig { most_deviations, frame_contrast, .. } = config.model;
+        Standardisation::measure(&dataset, most_deviations, frame_contrast).fill_in(&mut config.model);
         let bent = config.model.curve.iter().zip(&plate.meta.channels).filter(|(curve, _)| **curve > 0.0);
         for (_, channel) in bent {
             tracing::info!(

@@ -49,6 +49,8 @@ fn config(parts: &Parts) -> Result<ModelConfig, Wrong> {
         precision: Precision::Float32,
         standardise: false,
         most_deviations: 0.0,
+        frame_contrast: false,
+        contrast: Vec::new(),
         range: Vec::new(),
         curve: Vec::new(),
         generator,
